@@ -88,7 +88,7 @@ impl LogEvent for ServiceEnd {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Gateway
     }
 

@@ -13,7 +13,7 @@
 //! with `n / 65,536` wrong values an hour.
 
 use alink_gateway::base::{Rng, UnitId};
-use alink_gateway::field::modbus::rtu::{Receiver, Verdict};
+use alink_gateway::field::modbus::rtu::{ListeningEnd, Receiver};
 use alink_gateway::field::modbus::{ReadRequest, Reply};
 use alink_gateway::spec::Table;
 
@@ -128,7 +128,10 @@ fn scrambled(report: &mut Report) {
         frame.extend((0..6).map(|_| rng.below(256) as u8));
         let mut receiver = Receiver::new(ask);
         let verdict = receiver.push(&frame);
-        passed += u32::from(matches!(verdict, Some(Verdict::Reply(Reply::Answer(_)))));
+        passed += u32::from(matches!(
+            verdict,
+            Some(ListeningEnd::Reply(Reply::Answer(_)))
+        ));
     }
     report.add(
         "scrambled_passed_per_million",

@@ -126,7 +126,7 @@ impl AdminEndpoints {
         let is_other = self.spec != spec;
         self.spec = spec;
         self.again = None;
-        let failed = self.open_shut(supervisor, rng).await;
+        let failed = self.open_missing(supervisor, rng).await;
         for notice in &failed {
             self.journal.tell(notice);
         }
@@ -136,14 +136,18 @@ impl AdminEndpoints {
     /// Tries again to open what could not be opened. If the future is dropped half-way, the
     /// next call tries again.
     pub(super) async fn open_again(&mut self, supervisor: &mut Supervisor, rng: &mut Rng) {
-        let _ = self.open_shut(supervisor, rng).await;
+        let _ = self.open_missing(supervisor, rng).await;
         // No client waits for an answer at the old socket.
         self.leave_old_socket(supervisor).await;
     }
 
     /// Opens the entry points that shall be open and are not. Returns what could not be opened.
     /// Logs each entry point that is open at last.
-    async fn open_shut(&mut self, supervisor: &mut Supervisor, rng: &mut Rng) -> Vec<ControlEvent> {
+    async fn open_missing(
+        &mut self,
+        supervisor: &mut Supervisor,
+        rng: &mut Rng,
+    ) -> Vec<ControlEvent> {
         let mut failed = Vec::new();
         failed.extend(self.open_socket(supervisor).err());
         failed.extend(self.open_metrics(supervisor).await.err());

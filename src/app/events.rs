@@ -154,7 +154,7 @@ impl LogEvent for ServiceEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Gateway
     }
 

@@ -34,7 +34,7 @@ use crate::io::control::{AdminRequest, ConfigurationInForce, QuestionSender};
 use crate::io::files::download;
 use crate::io::files::download::Sources;
 use crate::io::files::footprint::Footprint;
-use crate::io::hub::{self, Control, Question};
+use crate::io::hub::{self, Control, OperatorQuestion};
 use crate::io::link::{self, ConnectionHistory, Dialer};
 use crate::io::log::Journal;
 use crate::io::store::learned::Learned;
@@ -52,7 +52,7 @@ use crate::spec::{Changes, ControlSpec, LineSpec, PortSpec, Spec, Transport};
 const FIELD_INBOX: usize = 256;
 /// How many remote tasks of the coordinator wait. The coordinator has one at a time for a
 /// file and one for the file on probation, and one more of each may have run out of time.
-const ERRANDS: usize = 4;
+const REMOTE_TASK_QUEUE: usize = 4;
 /// How many questions wait for the hub; a client with a further question waits.
 const QUESTIONS: usize = 4;
 /// How many requests of people wait to be carried out; a client with a further request waits.
@@ -124,7 +124,7 @@ pub struct Service {
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<OperatorQuestion>,
     admin: AdminEndpoints,
     remote_tasks: mpsc::Receiver<RemoteTask>,
     /// The last fetch of a file.
@@ -168,7 +168,7 @@ impl Service {
         let (field, field_inbox) = mpsc::channel(FIELD_INBOX);
         let (control, orders) = mpsc::channel(1);
         let (told, status) = watch::channel(String::new());
-        let (asked, remote_tasks) = mpsc::channel(ERRANDS);
+        let (asked, remote_tasks) = mpsc::channel(REMOTE_TASK_QUEUE);
         let (asker, questions) = mpsc::channel(QUESTIONS);
         let (stop, end) = (CancellationToken::new(), CancellationToken::new());
         let link_stop = end.child_token();
@@ -370,7 +370,7 @@ impl Service {
         let _ = heard.await;
         for id in ports.added.iter().chain(&ports.changed) {
             // No task waits for this attempt: the other ports are at work already.
-            drop(self.start_port(*id, still_speaking(&old, *id)));
+            drop(self.start_port(*id, late_reply_time(&old, *id)));
         }
         if let Some(ends) = link_ends.filter(|_| commissioned) {
             self.start_link(ends, link_stop);
@@ -515,7 +515,7 @@ impl Service {
         let history = matches!(dialer, Dialer::Network)
             .then(|| ConnectionHistory::beside(self.secret_store.directory()));
         let connector = match self.connector.take() {
-            Some(last) => last.afresh(cloud, now),
+            Some(last) => last.for_new_broker(cloud, now),
             None => {
                 let mut first = Connector::new(cloud, self.rng.fork(), now);
                 let ages = history
@@ -595,7 +595,7 @@ async fn ended(link: &mut Option<LinkTask>) {
 
 /// Returns for how long a device on this line may still answer the last request of the
 /// port: on a serial line the next task that opens the line would receive the answer.
-fn still_speaking(old: &Spec, id: PortId) -> Duration {
+fn late_reply_time(old: &Spec, id: PortId) -> Duration {
     let Some((port, line)) = old.port(id).and_then(|port| match &port.line {
         LineSpec::Serial(line) => Some((port, line)),
         LineSpec::Tcp(_) => None,

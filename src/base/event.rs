@@ -30,7 +30,7 @@ pub enum MissReason {
     Foreign,
     /// A Modbus gateway answered for the unit: exception 0Ah (path
     /// unavailable) or 0Bh (target failed to respond).
-    GatewaySaysNo(u8),
+    GatewayException(u8),
     /// The connection broke during the wait for the reply.
     ConnectionLost,
 }
@@ -125,7 +125,7 @@ impl From<MissReason> for RequestFailure {
             MissReason::Silence => RequestFailure::Silence,
             MissReason::Garbled => RequestFailure::Garbled,
             MissReason::Foreign => RequestFailure::Foreign,
-            MissReason::GatewaySaysNo(_) => RequestFailure::Gateway,
+            MissReason::GatewayException(_) => RequestFailure::Gateway,
             MissReason::ConnectionLost => RequestFailure::ConnectionLost,
         }
     }

@@ -313,7 +313,7 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, LastSentence)> {
 
 /// Returns the devices that a notice is about.
 fn devices_of(notice: &impl LogEvent) -> Vec<DeviceId> {
-    match notice.about() {
+    match notice.subject() {
         LogSubject::Device(one) => vec![one],
         LogSubject::Gateway | LogSubject::Port(_) => notice.devices().to_vec(),
     }
@@ -346,7 +346,7 @@ impl LogEvent for EventGroup {
         self.kind
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         self.about
     }
 
@@ -407,7 +407,7 @@ mod tests {
         fn kind(&self) -> EventKind {
             self.1
         }
-        fn about(&self) -> LogSubject {
+        fn subject(&self) -> LogSubject {
             LogSubject::Device(DeviceId(self.0))
         }
         fn sentence(&self) -> String {
@@ -516,7 +516,7 @@ mod tests {
         fn kind(&self) -> EventKind {
             EventKind::DeviceGarbled
         }
-        fn about(&self) -> LogSubject {
+        fn subject(&self) -> LogSubject {
             LogSubject::Device(DeviceId(self.0))
         }
         fn fields(&self) -> Vec<(JournalField, String)> {
@@ -535,7 +535,7 @@ mod tests {
             let Grouped::Many(group) = told else {
                 panic!("{told:?}")
             };
-            assert_eq!(group.about(), LogSubject::Port(PortId(7)));
+            assert_eq!(group.subject(), LogSubject::Port(PortId(7)));
             lines.push(second);
             told_times += group.times;
         };

@@ -41,7 +41,7 @@ pub trait LogEvent {
 
     /// Returns what the notice is about. The log adds the names and ids of the device and its
     /// port, so the sentence need not name them.
-    fn about(&self) -> LogSubject;
+    fn subject(&self) -> LogSubject;
 
     /// Returns the devices that the notice concerns, when they are several. Each gets a journal
     /// field `DEVICE` of its own, so that the log of one device is complete.

@@ -221,7 +221,7 @@ fn thing_models(spec: &Spec) -> String {
     let profiles: BTreeMap<_, _> = profiles.collect();
     let mut text = String::new();
     for (name, profile) in profiles {
-        for trap in thing_model::traps(profile) {
+        for trap in thing_model::import_warnings(profile) {
             text.push_str(&format!("thing model of profile {name}: {trap}\n"));
         }
     }

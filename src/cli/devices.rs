@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::columns::{Page, Row, Table, labelled, wrapped};
 use super::language::Language;
-use super::status::{Health, coloured, page, print, strange};
+use super::status::{Health, coloured, page, print, unexpected_answer};
 use super::terminal_words::{line, micros, span};
 use crate::base::text::{counted, grouped};
 use crate::control::picture::{
@@ -37,7 +37,7 @@ fn outcome(
 ) -> Result<String, AnswerError> {
     let device = |answer| match answer {
         Answer::Device(device) => Ok(*device),
-        other => Err(strange(&other)),
+        other => Err(unexpected_answer(&other)),
     };
     if let Some(name) = name {
         let name = name.to_owned();

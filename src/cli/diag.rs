@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use super::check;
 use super::language::Language;
-use super::status::{print, strange};
+use super::status::{print, unexpected_answer};
 use crate::base::Secret;
 use crate::control::{Answer, Request};
 use crate::field::plan::holes::Holes;
@@ -128,7 +128,7 @@ fn of_service(socket: &Path) -> Result<Vec<Part>, AnswerError> {
     let answers = client::ask(socket, &Request::Diag {})?;
     let part = |answer| match answer? {
         Answer::Part { name, text } => Ok((name, text)),
-        other => Err(strange(&other)),
+        other => Err(unexpected_answer(&other)),
     };
     answers.map(part).collect()
 }

@@ -15,14 +15,14 @@ use super::check;
 use super::columns::{Page, labelled, wrapped};
 use super::diag::Gateway;
 use super::language::Language;
-use super::status::{ask, coloured, page, print, strange};
+use super::status::{ask, coloured, page, print, unexpected_answer};
 use super::terminal_words::line;
 use crate::base::text::counted;
 use crate::control::picture::{BusState, Device};
 use crate::control::{Answer, Failure, FailureKind, Request, SurveyAsked, SurveyHeard};
 use crate::doctor::{
-    BusObservation, BusOutcome, Certainty, ConfigurationFiles, Facts, Finding, ProbeKind,
-    ProbeRequest, Scope, Service, Subject, examine, is_still_wanted, probes_wanted,
+    BusObservation, BusOutcome, Certainty, ConfigurationFiles, DoctorScope, Facts, Finding,
+    ProbeKind, ProbeRequest, Service, Subject, examine, is_still_wanted, probes_wanted,
 };
 use crate::io::control::client::{self, AnswerError};
 use crate::io::terminal::screen;
@@ -33,11 +33,11 @@ const NAMED: usize = 5;
 
 /// Returns what is asked about; `port` and `device` are not both given.
 #[must_use]
-pub fn scope(port: Option<String>, device: Option<String>) -> Scope {
+pub fn scope(port: Option<String>, device: Option<String>) -> DoctorScope {
     match (port, device) {
-        (_, Some(device)) => Scope::Device(device),
-        (Some(port), None) => Scope::Port(port),
-        (None, None) => Scope::All,
+        (_, Some(device)) => DoctorScope::Device(device),
+        (Some(port), None) => DoctorScope::Port(port),
+        (None, None) => DoctorScope::All,
     }
 }
 
@@ -46,7 +46,7 @@ pub fn scope(port: Option<String>, device: Option<String>) -> Scope {
 #[must_use]
 pub fn run(
     gateway: &Gateway,
-    scope: Scope,
+    scope: DoctorScope,
     (json, is_still): (bool, bool),
     language: Language,
 ) -> ExitCode {
@@ -68,7 +68,12 @@ pub fn run(
 }
 
 /// Examines, asks the bus what would decide between the causes that remain, and examines again.
-fn probed(mut facts: Facts, scope: &Scope, socket: &Path, is_still: bool) -> (Facts, Vec<Finding>) {
+fn probed(
+    mut facts: Facts,
+    scope: &DoctorScope,
+    socket: &Path,
+    is_still: bool,
+) -> (Facts, Vec<Finding>) {
     let findings = examine(&facts, scope);
     if is_still {
         return (facts, findings);
@@ -210,22 +215,22 @@ fn of_service(gateway: &Gateway) -> Result<Facts, AnswerError> {
     let answers = client::ask(&gateway.socket, &Request::Devices {})?;
     let device = |answer| match answer? {
         Answer::Device(device) => Ok(*device),
-        other => Err(strange(&other)),
+        other => Err(unexpected_answer(&other)),
     };
     let devices: Vec<Device> = answers.map(device).collect::<Result<_, AnswerError>>()?;
     Ok(Facts::of(status, devices))
 }
 
 /// Returns the facts, if what is asked about is in them.
-fn known(facts: Facts, scope: &Scope) -> Result<Facts, AnswerError> {
+fn known(facts: Facts, scope: &DoctorScope) -> Result<Facts, AnswerError> {
     let Some(status) = &facts.status else {
         return Ok(facts);
     };
     let why = match scope {
-        Scope::Port(name) if !status.ports.iter().any(|p| p.name == *name) => {
+        DoctorScope::Port(name) if !status.ports.iter().any(|p| p.name == *name) => {
             format!("no port is called {name:?}; `alink-gateway status` lists all")
         }
-        Scope::Device(name) if !facts.devices.iter().any(|d| d.name == *name) => {
+        DoctorScope::Device(name) if !facts.devices.iter().any(|d| d.name == *name) => {
             format!("no device is called {name:?}; `alink-gateway devices` lists all")
         }
         _ => return Ok(facts),
@@ -260,7 +265,12 @@ fn object(facts: &Facts, findings: &[Finding]) -> serde_json::Value {
 }
 
 /// Writes what was found in words.
-fn lines(facts: &Facts, findings: &[Finding], scope: &Scope, page: Page) -> Vec<Line<'static>> {
+fn lines(
+    facts: &Facts,
+    findings: &[Finding],
+    scope: &DoctorScope,
+    page: Page,
+) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for finding in findings {
         lines.extend(entry(finding, page));
@@ -277,7 +287,7 @@ fn lines(facts: &Facts, findings: &[Finding], scope: &Scope, page: Page) -> Vec<
     }
     let undecided = facts.devices.iter().filter(|d| d.life == BusState::Unknown);
     let undecided = undecided.count();
-    if undecided > 0 && *scope == Scope::All {
+    if undecided > 0 && *scope == DoctorScope::All {
         let text = format!(
             "{} not asked often enough yet to decide: ask again in a minute",
             counted(undecided, "device")
@@ -346,22 +356,22 @@ fn subject(subject: &Subject) -> Option<String> {
 }
 
 /// Says what was looked at.
-fn looked_at(facts: &Facts, scope: &Scope) -> String {
+fn looked_at(facts: &Facts, scope: &DoctorScope) -> String {
     let ports = facts.status.as_ref().map_or(0, |s| s.ports.len());
     match scope {
-        Scope::All => format!(
+        DoctorScope::All => format!(
             "looked at the configuration, the clock, the store, the connection to the platform, {} and {} with their last requests",
             counted(ports, "port"),
             counted(facts.devices.len(), "device")
         ),
-        Scope::Port(port) => {
+        DoctorScope::Port(port) => {
             let on = facts.devices.iter().filter(|d| d.port == *port);
             format!(
                 "looked at the port, {} on it with their last requests, and the connection to the platform",
                 counted(on.count(), "device")
             )
         }
-        Scope::Device(_) => {
+        DoctorScope::Device(_) => {
             "looked at the device with its last requests, its port, and the connection to the platform".into()
         }
     }
@@ -372,14 +382,14 @@ mod tests {
     use super::*;
     use crate::base::UnitId;
     use crate::cli::captures::{compare_all, device, statuses};
-    use crate::control::Question;
+    use crate::control::SurveyFrame;
     use crate::control::picture::Presence;
     use crate::spec::Characters;
     use crate::spec::survey::SurveyReply;
 
     /// Returns the facts of the example plants, with what is wrong with some devices.
-    fn examples() -> Vec<(&'static str, Facts, Scope)> {
-        let mut all: Vec<(&'static str, Facts, Scope)> = Vec::new();
+    fn examples() -> Vec<(&'static str, Facts, DoctorScope)> {
+        let mut all: Vec<(&'static str, Facts, DoctorScope)> = Vec::new();
         for (name, status) in statuses() {
             let mut refused = device("meter-07", "line1", 7);
             refused.cloud = Presence::Refused;
@@ -391,7 +401,7 @@ mod tests {
                 "plant" => vec![refused, slow, device("meter-08", "line1", 8)],
                 _ => vec![device("meter-08", "line1", 8)],
             };
-            all.push((name, Facts::of(status, devices), Scope::All));
+            all.push((name, Facts::of(status, devices), DoctorScope::All));
         }
         let absent = Facts {
             service: Service::DoesNotAnswer {
@@ -403,7 +413,7 @@ mod tests {
             observations: Vec::new(),
             files: ConfigurationFiles::Unknown,
         };
-        all.push(("absent", absent, Scope::All));
+        all.push(("absent", absent, DoctorScope::All));
         all
     }
 
@@ -494,7 +504,7 @@ mod tests {
 
     fn asked(kind: ProbeKind) -> (ProbeRequest, SurveyRequest) {
         let mut device = device("meter-08", "line1", 8);
-        device.question = Some(Question::Modbus {
+        device.question = Some(SurveyFrame::Modbus {
             unit: 8,
             pdu: "0300000001".into(),
         });
@@ -555,10 +565,10 @@ mod tests {
     #[test]
     fn a_port_or_device_that_is_not_there_is_an_error() {
         let (_, facts, _) = examples().swap_remove(0);
-        let why = known(facts.clone(), &Scope::Device("meter-9".into())).unwrap_err();
+        let why = known(facts.clone(), &DoctorScope::Device("meter-9".into())).unwrap_err();
         assert!(why.to_string().contains("alink-gateway devices"), "{why}");
-        let why = known(facts.clone(), &Scope::Port("line9".into())).unwrap_err();
+        let why = known(facts.clone(), &DoctorScope::Port("line9".into())).unwrap_err();
         assert!(why.to_string().contains("alink-gateway status"), "{why}");
-        assert!(known(facts, &Scope::Port("line1".into())).is_ok());
+        assert!(known(facts, &DoctorScope::Port("line1".into())).is_ok());
     }
 }

@@ -624,7 +624,7 @@ fn refused(e: &clap::Error, language: Language) -> ExitCode {
         (Language::English, _) => {
             let _ = e.print();
         }
-        (Language::Chinese, true) => screen::complain(&text()),
+        (Language::Chinese, true) => screen::print_error(&text()),
         // The reader of the output may have closed it.
         (Language::Chinese, false) => drop(screen::write(&text())),
     }

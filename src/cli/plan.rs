@@ -61,7 +61,7 @@ pub fn outcome(
     let (loaded, absent) = settings::look_with_stand_ins(path, around);
     if !absent.is_empty() {
         let note = format!("not here, and not needed for a plan: {}\n", named(&absent));
-        screen::complain(&language.say(&note));
+        screen::print_error(&language.say(&note));
     }
     let loaded = match loaded {
         Ok(loaded) => loaded,

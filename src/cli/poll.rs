@@ -49,7 +49,7 @@ pub(super) fn run(
     match rounds(what, points, how, (every, often.count), whom, language) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(why) => why.complain(language),
+        Err(why) => why.print_error(language),
     }
 }
 
@@ -107,7 +107,7 @@ fn rounds(
         // A table says why below, and JSON beside the value.
         if !how.json && drawn == 0 {
             for why in reasons.news(read::reasons(&round.rows, language)) {
-                screen::complain(&format!("{why}\n"));
+                screen::print_error(&format!("{why}\n"));
             }
         }
         let took = clock.now().mono.since(begun);
@@ -117,7 +117,7 @@ fn rounds(
     }
     if done > 0 {
         let said = statistics(done, &figures);
-        screen::complain(&format!("{}\n", language.say(&said)));
+        screen::print_error(&format!("{}\n", language.say(&said)));
     }
     match failed {
         Some(why) => Err(why),

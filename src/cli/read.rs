@@ -27,7 +27,7 @@ use crate::field::survey::read::{PointReader, ReadFigures};
 use crate::io::files::settings::{self, LoadContext};
 use crate::io::survey_line::{SurveyError, Surveyed};
 use crate::io::terminal::screen;
-use crate::spec::dlt645::Address;
+use crate::spec::dlt645::MeterAddress;
 use crate::spec::survey::SurveyRequest;
 use crate::spec::{BusAddress, DeviceSpec, LineBudget, Liveness, PortSpec, Spec};
 
@@ -72,8 +72,8 @@ impl NotReadable {
     }
 
     /// Prints why; returns the exit status.
-    pub(super) fn complain(&self, language: Language) -> ExitCode {
-        screen::complain(&format!("{}\n", language.say(self.why.trim_end())));
+    pub(super) fn print_error(&self, language: Language) -> ExitCode {
+        screen::print_error(&format!("{}\n", language.say(self.why.trim_end())));
         ExitCode::from(self.status)
     }
 }
@@ -139,13 +139,13 @@ pub(super) fn run(
     });
     let round = match read {
         Ok(round) => round,
-        Err(why) => return why.complain(language),
+        Err(why) => return why.print_error(language),
     };
     let text = match (how.json, how.csv) {
         (true, _) => shown::json(&round, how.bytes),
         (_, true) => {
             if how.bytes {
-                screen::complain(&bytes(&round, language));
+                screen::print_error(&bytes(&round, language));
             }
             shown::csv(&round.rows)
         }
@@ -218,10 +218,10 @@ impl Target {
             .map_err(NotReadable::misused)?;
         let address = match (unit, meter) {
             (Some(unit), _) => BusAddress::Modbus(UnitId(unit)),
-            (None, Some("any")) => BusAddress::Dlt645(Address::ANY),
+            (None, Some("any")) => BusAddress::Dlt645(MeterAddress::ANY),
             (None, meter) => {
                 let text = meter.unwrap_or_default();
-                let address = Address::parse_wildcard(text).map_err(|_| {
+                let address = MeterAddress::parse_wildcard(text).map_err(|_| {
                     let why = format!(
                         "--meter {text:?} is no address of a meter: it has twelve digits, or AA in place of two of them"
                     );
@@ -342,14 +342,14 @@ impl Target {
     /// Prints on standard error how the words of the user were understood.
     pub(super) fn tell_notes(&mut self, language: Language) {
         for note in std::mem::take(&mut self.notes) {
-            screen::complain(&format!("{}\n", language.say(note.trim_end())));
+            screen::print_error(&format!("{}\n", language.say(note.trim_end())));
         }
     }
 
     /// Prints on standard error what is to be known about the line, once it is open.
     pub(super) fn tell_line(&mut self, language: Language) {
         for notice in self.line.take_notices() {
-            screen::complain(&format!("{}\n", language.say(&notice)));
+            screen::print_error(&format!("{}\n", language.say(&notice)));
         }
     }
 

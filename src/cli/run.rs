@@ -21,7 +21,7 @@ use crate::io::terminal::screen;
 pub fn run(config: &Path) -> ExitCode {
     // This is done before the first secret is read.
     if let Err(e) = secrecy::keep() {
-        screen::complain(&format!(
+        screen::print_error(&format!(
             "alink-gateway: cores may be written, with secrets in them: {e}\n"
         ));
     }
@@ -37,7 +37,7 @@ pub fn run(config: &Path) -> ExitCode {
         Err(ended) => {
             // There is no log any more, or never was.
             if !log::tell_apart(&[&ended]) {
-                complain(&format!("{}\n", ended.sentence()), Severity::Error);
+                print_problem(&format!("{}\n", ended.sentence()), Severity::Error);
             }
             match ended {
                 // The log would be as wrong at the next start.
@@ -61,15 +61,15 @@ fn start_refused(report: &Report) {
         return;
     }
     for problem in report.problems() {
-        complain(&format!("{problem}\n"), problem.severity);
+        print_problem(&format!("{problem}\n"), problem.severity);
     }
 }
 
 /// Writes text to standard error. If that is the journal after all, the level stands before
 /// each line, because each line is an entry of its own there (sd-daemon(3)), and
 /// `journalctl -p warning` finds it.
-fn complain(text: &str, severity: Severity) {
-    screen::complain(&levelled(text, severity, log::is_on_journal()));
+fn print_problem(text: &str, severity: Severity) {
+    screen::print_error(&levelled(text, severity, log::is_on_journal()));
 }
 
 /// Returns `text` as it is; for the journal with the level before each line.

@@ -29,7 +29,7 @@ use crate::base::text::counted;
 use crate::field::survey::identify::Identify;
 use crate::field::survey::meter_search::MeterSearch;
 use crate::field::survey::scan_plan::{ScanPlan, Searched, Stage, UNITS};
-use crate::field::survey::unit_scan::{BRIEFLY, SightedReply, UnitScan};
+use crate::field::survey::unit_scan::{SHORT_WAIT, SightedReply, UnitScan};
 use crate::io::bus::line::serial_ports;
 use crate::io::files::settings::{self, LoadContext};
 use crate::io::survey_line::{SurveyError, Surveyed};
@@ -40,7 +40,7 @@ use crate::spec::survey::SurveyRequest;
 use crate::spec::{Characters, Identification, LineSpec, Network};
 
 /// How long each unit is waited for where nothing may be missed.
-const THOROUGHLY: Duration = Duration::from_millis(300);
+const THOROUGH_WAIT: Duration = Duration::from_millis(300);
 
 /// How long each unit is waited for on a line of the service: a late reply would meet a poll.
 const BESIDE_POLLS: Duration = Duration::from_millis(120);
@@ -105,28 +105,28 @@ pub(super) fn run(
     let lines = match lines_of(named) {
         Ok(lines) => lines,
         Err(why) => {
-            screen::complain(&format!("{}\n", language.say(&why)));
+            screen::print_error(&format!("{}\n", language.say(&why)));
             return ExitCode::from(2);
         }
     };
     let units = match how.units.as_deref().map(units_of).transpose() {
         Ok(units) => units,
         Err(why) => {
-            screen::complain(&format!("{}\n", language.say(&why)));
+            screen::print_error(&format!("{}\n", language.say(&why)));
             return ExitCode::from(2);
         }
     };
     let kinds = match how.kinds(whom) {
         Ok(kinds) => kinds,
         Err(why) => {
-            screen::complain(&language.say(&why));
+            screen::print_error(&language.say(&why));
             return ExitCode::from(EXIT_CONFIG);
         }
     };
     let interrupt = match Interrupt::catch() {
         Ok(interrupt) => interrupt,
         Err(e) => {
-            screen::complain(&format!("signals: {e}\n"));
+            screen::print_error(&format!("signals: {e}\n"));
             return ExitCode::FAILURE;
         }
     };
@@ -152,7 +152,7 @@ pub(super) fn run(
             Err(_) if is_many && named != "all" => {}
             Err(why) => {
                 is_failed = true;
-                screen::complain(&format!("{}\n", language.say(&why)));
+                screen::print_error(&format!("{}\n", language.say(&why)));
             }
         }
         if scan.interrupt.came() {
@@ -167,7 +167,7 @@ pub(super) fn run(
         // A network whose hosts all stay silent would print nothing at all.
         let asked = counted(lines.len(), "host");
         let why = format!("{named}: {asked} asked, and none is there");
-        screen::complain(&format!("{}\n", language.say(&why)));
+        screen::print_error(&format!("{}\n", language.say(&why)));
     }
     let text = match how.json {
         true => found::json(&all),
@@ -180,7 +180,7 @@ pub(super) fn run(
             Ok(said) => eprintln!("{}", language.say(&said)),
             Err(why) => {
                 is_failed = true;
-                screen::complain(&format!("{}\n", language.say(&why)));
+                screen::print_error(&format!("{}\n", language.say(&why)));
             }
         }
     }
@@ -257,7 +257,7 @@ impl Scan<'_> {
         };
         self.progress.about(named);
         // The first request shows who has the line.
-        let mut first = UnitScan::new(units.first().copied(), None, None, BRIEFLY);
+        let mut first = UnitScan::new(units.first().copied(), None, None, SHORT_WAIT);
         if let Some(request) = first.next_request() {
             line.survey.ask(&request).map_err(|e| told(&e))?;
         }
@@ -266,10 +266,10 @@ impl Scan<'_> {
         }
         let is_shared = line.survey.is_shared();
         let wait = match (self.how.thorough, is_host, is_shared) {
-            (true, false, _) => THOROUGHLY,
+            (true, false, _) => THOROUGH_WAIT,
             (_, true, _) => BEHIND_A_HOST,
             (false, false, true) => BESIDE_POLLS,
-            (false, false, false) => BRIEFLY,
+            (false, false, false) => SHORT_WAIT,
         };
         let mut scanned = Scanned::new(named, line.spec.clone(), is_shared);
         let own = line.characters();
@@ -437,7 +437,7 @@ impl Scan<'_> {
                 FoundDevice { .. } => continue,
             };
             let least = match self.how.thorough {
-                true => THOROUGHLY,
+                true => THOROUGH_WAIT,
                 false => IDENTIFYING.0,
             };
             let wait = least.max(took * IDENTIFYING.1);
@@ -467,7 +467,7 @@ impl Scan<'_> {
             let found = &mut scanned.found[nth];
             // What it took while it was searched for may count the replies of others.
             found.turnaround = trips.get(trips.len() / 2).copied().unwrap_or(took);
-            found.says = identify.says();
+            found.says = identify.identification_objects();
             found.kinds = identify.matches();
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::EXIT_CONFIG;
 use super::language::Language;
-use super::status::{print, strange};
+use super::status::{print, unexpected_answer};
 use crate::base::text::counted;
 use crate::control::{Answer, Request};
 use crate::io::control::client;
@@ -37,7 +37,10 @@ pub fn reload(socket: &Path, force: bool, language: Language) -> ExitCode {
             let _ = screen::write(&language.say(&text));
             status
         }
-        other => print(other.and_then(|answer| Err(strange(&answer))), language),
+        other => print(
+            other.and_then(|answer| Err(unexpected_answer(&answer))),
+            language,
+        ),
     }
 }
 
@@ -58,7 +61,7 @@ pub fn log_level(
     print(
         client::ask_once(socket, &request).and_then(|answer| match answer {
             Answer::Done { what } => Ok(language.say(&format!("{what}\n"))),
-            other => Err(strange(&other)),
+            other => Err(unexpected_answer(&other)),
         }),
         language,
     )
@@ -70,7 +73,7 @@ pub fn metrics(socket: &Path, language: Language) -> ExitCode {
     print(
         client::ask_once(socket, &Request::Metrics {}).and_then(|answer| match answer {
             Answer::Part { text, .. } => Ok(text),
-            other => Err(strange(&other)),
+            other => Err(unexpected_answer(&other)),
         }),
         language,
     )

@@ -88,12 +88,12 @@ pub fn follow(socket: &Path, json: bool, language: Language) -> ExitCode {
 pub fn ask(socket: &Path) -> Result<Status, AnswerError> {
     match client::ask_once(socket, &Request::Status { every_ms: None })? {
         Answer::Status(status) => Ok(*status),
-        other => Err(strange(&other)),
+        other => Err(unexpected_answer(&other)),
     }
 }
 
 /// Returns the error for an answer to another question.
-pub(super) fn strange(answer: &Answer) -> AnswerError {
+pub(super) fn unexpected_answer(answer: &Answer) -> AnswerError {
     let mut why = format!("{answer:?}");
     why.truncate(why.char_indices().nth(60).map_or(why.len(), |(i, _)| i));
     AnswerError::Failure(Failure {

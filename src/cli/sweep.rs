@@ -25,17 +25,17 @@ use crate::config::address_in_a_manual;
 use crate::field::diagnostics::trouble::meaning;
 use crate::field::survey::guess::{Guess, guesses};
 use crate::field::survey::sweep::runs::{Run, RunOf, Zeros, runs, zeros};
-use crate::field::survey::sweep::{Entry, Sweep, SweepEnd, SweepHeard, SweepOrder, SweepStep};
+use crate::field::survey::sweep::{EntryClass, Sweep, SweepEnd, SweepHeard, SweepOrder, SweepStep};
 use crate::io::survey_line::SurveyError;
 use crate::io::terminal::interrupt::Interrupt;
 use crate::io::terminal::screen;
 use crate::spec::Table as ModbusTable;
 
 /// How long a device that stops answering is waited for.
-const PATIENCE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// After which time without a sign of life that is said where no progress is shown.
-const PATIENCE_OF_A_READER: Duration = Duration::from_secs(3);
+const FIRST_NOTICE_AFTER: Duration = Duration::from_secs(3);
 
 /// How many registers stand in a row.
 const REGISTERS_IN_A_ROW: usize = 8;
@@ -125,7 +125,7 @@ pub(super) fn run(
     };
     let notes = [("--from", &how.from), ("--to", &how.to)].map(of_manual);
     for note in notes.into_iter().flatten() {
-        screen::complain(&format!("{}\n", language.say(&note)));
+        screen::print_error(&format!("{}\n", language.say(&note)));
     }
     let mut line = match how.line.find(port, whom, USUAL) {
         Ok(line) => line,
@@ -137,10 +137,10 @@ pub(super) fn run(
         first,
         last,
         wait: line.wait,
-        patience: PATIENCE,
+        longest_pause: LONGEST_PAUSE,
     });
     if let Err(why) = swept(&mut sweep, &mut line, language) {
-        screen::complain(&format!("{}\n", language.say(&why)));
+        screen::print_error(&format!("{}\n", language.say(&why)));
         if sweep.found().is_empty() {
             return ExitCode::FAILURE;
         }
@@ -193,17 +193,17 @@ fn swept(sweep: &mut Sweep, line: &mut NamedLine, language: Language) -> Result<
         let elapsed = line.survey.now().since(begun);
         let at = sweep.progress();
         let is_silent = at.table.is_none() || at.is_waiting;
-        if !shows && is_silent && !is_told && elapsed >= PATIENCE_OF_A_READER {
+        if !shows && is_silent && !is_told && elapsed >= FIRST_NOTICE_AFTER {
             is_told = true;
             let said = language.say(&progress(sweep, elapsed));
-            screen::complain(&format!("{said}\n"));
+            screen::print_error(&format!("{said}\n"));
         }
         if shows {
             let now = elapsed.as_millis() / 250;
             if told != Some(now) {
                 told = Some(now);
                 let said = language.say(&progress(sweep, elapsed));
-                screen::complain(&format!("\r\u{1b}[K{said}"));
+                screen::print_error(&format!("\r\u{1b}[K{said}"));
             }
         }
         match step {
@@ -237,10 +237,10 @@ fn swept(sweep: &mut Sweep, line: &mut NamedLine, language: Language) -> Result<
         }
     };
     if shows {
-        screen::complain("\r\u{1b}[K");
+        screen::print_error("\r\u{1b}[K");
     }
     for notice in line.take_notices() {
-        screen::complain(&format!("{}\n", language.say(&notice)));
+        screen::print_error(&format!("{}\n", language.say(&notice)));
     }
     done
 }
@@ -299,7 +299,7 @@ fn remarks(sweep: &Sweep, tables: &[ModbusTable]) -> Vec<String> {
         ),
         Some(SweepEnd::Gone) => all.push(format!(
             "not complete: the device stopped answering and did not come back within {}",
-            span(u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX))
+            span(u64::try_from(LONGEST_PAUSE.as_millis()).unwrap_or(u64::MAX))
         )),
         Some(SweepEnd::Busy) => all.push(
             "not complete: the line was never quiet; another master asks on it, or it is noise".into(),
@@ -370,7 +370,7 @@ fn as_table(sweep: &Sweep, tables: &[ModbusTable], page: Page) -> String {
     }
     let there = sweep.found().values();
     let there = there
-        .filter(|entry| matches!(entry, Entry::Value(_)))
+        .filter(|entry| matches!(entry, EntryClass::Value(_)))
         .count();
     let progress = sweep.progress();
     if progress.done > 0 {
@@ -556,7 +556,7 @@ mod tests {
             first: 0,
             last: 99,
             wait: Duration::from_millis(500),
-            patience: PATIENCE,
+            longest_pause: LONGEST_PAUSE,
         });
         assert_eq!(
             progress(&sweep, Duration::ZERO),

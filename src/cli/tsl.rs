@@ -21,13 +21,13 @@ use crate::config::{LeftOutPoint, NamedProfile, did_you_mean};
 use crate::io::files::bounded;
 use crate::io::files::settings::{self, LoadContext};
 use crate::io::terminal::screen;
-use crate::spec::Readers;
+use crate::spec::TitleLanguage;
 
 /// The largest export that is read: 300 functions take less than a tenth of it.
 const LARGEST: u64 = 8 << 20;
 
 /// What the console does with an import ("Import a TSL model"; "Create a product").
-const TRAPS: [&str; 4] = [
+const IMPORT_WARNINGS: [&str; 4] = [
     "an import replaces everything that the product has; export it first",
     "the product must not be published, or be withdrawn first",
     "a product of sub-devices whose gateway protocol is Modbus, OPC UA, ZigBee or BLE takes no import: create it as custom",
@@ -65,7 +65,7 @@ pub fn run(profile: &str, config: &Path, how: &TslOptions, language: Language) -
     let found = match found(profile, config) {
         Ok(found) => found,
         Err(why) => {
-            screen::complain(&language.say(&why));
+            screen::print_error(&language.say(&why));
             return ExitCode::from(EXIT_CONFIG);
         }
     };
@@ -73,8 +73,8 @@ pub fn run(profile: &str, config: &Path, how: &TslOptions, language: Language) -
     let product = found.product_key.clone();
     let key = how.product_key.clone().or(product).unwrap_or_default();
     let readers = match how.language {
-        Some(NameLanguage::En) => Readers::Any,
-        Some(NameLanguage::Zh) => Readers::Chinese,
+        Some(NameLanguage::En) => TitleLanguage::Any,
+        Some(NameLanguage::Zh) => TitleLanguage::Chinese,
         None => language.readers(),
     };
     let model = thing_model::thing_model(profile, &key, readers);
@@ -86,16 +86,16 @@ pub fn run(profile: &str, config: &Path, how: &TslOptions, language: Language) -
             for note in parameter_notes(asked, &found) {
                 eprintln!("{}", language.say(&note));
             }
-            for trap in thing_model::traps(profile) {
-                eprintln!("{}", language.say(&trap));
+            for warning in thing_model::import_warnings(profile) {
+                eprintln!("{}", language.say(&warning));
             }
             if key.is_empty() {
                 let none =
                     "the profile names no product: write --product-key, or fill in productKey";
                 eprintln!("{}", language.say(none));
             }
-            for trap in TRAPS {
-                eprintln!("{}", language.say(trap));
+            for warning in IMPORT_WARNINGS {
+                eprintln!("{}", language.say(warning));
             }
             ExitCode::SUCCESS
         }

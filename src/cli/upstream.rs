@@ -21,7 +21,7 @@ pub(super) fn summary_lines(upstream: &Upstream) -> String {
         "upstream: {}, {} a day\n{}\n",
         upstream.summary(),
         counted(sent.messages_per_day(), "message"),
-        borne(outage)
+        outage_text(outage)
     )
 }
 
@@ -45,7 +45,7 @@ pub(super) fn full(spec: &Spec, upstream: &Upstream) -> String {
     if let Some(most) = sent.heaviest() {
         let _ = writeln!(text, "  most of it: {}", heaviest(spec, most));
     }
-    let _ = writeln!(text, "  {}", borne(outage));
+    let _ = writeln!(text, "  {}", outage_text(outage));
     text
 }
 
@@ -71,10 +71,10 @@ fn heaviest(spec: &Spec, most: &HeaviestKind) -> String {
 
 /// Writes how long an outage is borne: `the store bears an outage of 23 h at this rate (128
 /// MiB, 16.1 bytes a value)`.
-fn borne(outage: &OutageForecast) -> String {
+fn outage_text(outage: &OutageForecast) -> String {
     let millis = u64::try_from(outage.lasts().as_millis()).unwrap_or(u64::MAX);
     let lasts = span(millis);
-    match outage.keeper() {
+    match outage.store() {
         OutageStore::Store {
             bytes,
             value_bytes,
@@ -111,7 +111,7 @@ pub(super) fn to_json(spec: &Spec, upstream: &Upstream) -> Value {
         })
     });
     let outage = upstream.outage().map(|outage| {
-        let (value_bytes, loss_window) = match outage.keeper() {
+        let (value_bytes, loss_window) = match outage.store() {
             OutageStore::Store {
                 value_bytes,
                 loss_window,
@@ -120,7 +120,7 @@ pub(super) fn to_json(spec: &Spec, upstream: &Upstream) -> Value {
             OutageStore::Memory => (None, None),
         };
         json!({
-            "kept_in": match outage.keeper() {
+            "kept_in": match outage.store() {
                 OutageStore::Store { .. } => "store",
                 OutageStore::Memory => "memory",
             },

@@ -54,7 +54,7 @@ pub fn run(socket: &Path, language: Language) -> ExitCode {
         // As a shell tells that a signal has ended a program.
         Ok(ScreenEnd::Signal(n)) => ExitCode::from(u8::try_from(128 + n).unwrap_or(u8::MAX)),
         Err(e) => {
-            screen::complain(&language.say(&format!("the terminal: {e}\n")));
+            screen::print_error(&language.say(&format!("the terminal: {e}\n")));
             ExitCode::FAILURE
         }
     }

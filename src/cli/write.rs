@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::devices::plain;
 use super::language::Language;
-use super::status::{print, strange};
+use super::status::{print, unexpected_answer};
 use super::terminal_words::{line, span};
 use crate::config::did_you_mean;
 use crate::control::picture::{Device, Point};
@@ -140,7 +140,12 @@ fn carry_out(
     }
     let result = match client::ask_once(socket, &request) {
         Ok(Answer::Command(result)) => result,
-        other => return print(other.and_then(|answer| Err(strange(&answer))), language),
+        other => {
+            return print(
+                other.and_then(|answer| Err(unexpected_answer(&answer))),
+                language,
+            );
+        }
     };
     // The reader of the output may have closed it; the command was carried out all the same.
     let _ = screen::write(&match how.json {
@@ -160,7 +165,7 @@ fn find(socket: &Path, name: &str) -> Result<Device, AnswerError> {
     };
     match client::ask_once(socket, &request) {
         Ok(Answer::Device(device)) => Ok(*device),
-        Ok(other) => Err(strange(&other)),
+        Ok(other) => Err(unexpected_answer(&other)),
         Err(AnswerError::Failure(failure)) if failure.kind == FailureKind::Unknown => {
             let names = names(socket)?;
             let hint = did_you_mean(name, names.iter().map(String::as_str));
@@ -179,7 +184,7 @@ fn names(socket: &Path) -> Result<Vec<String>, AnswerError> {
     for answer in client::ask(socket, &Request::Devices {})? {
         match answer? {
             Answer::Device(device) => names.push(device.name),
-            other => return Err(strange(&other)),
+            other => return Err(unexpected_answer(&other)),
         }
     }
     Ok(names)

@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | [`Presence`] | in | which device shall be online |
 //! | [`Cloud`] | in | readings, events of the thing model, messages, the state of the connection, the clock, a stop |
-//! | [`Output`] | out | what to publish, subscribe, keep or fetch: text and bytes to the carrier |
+//! | [`Output`] | out | what to publish, subscribe, keep or fetch: text and bytes for the link |
 //! | [`Output::Command`], [`Cloud::on_command_done`] | both | what is wanted of a device, and what became of it |
 //! | [`Output::ThingEvent`] | out | what became of an event of the thing model |
 //! | [`Session`] | out | which device is online, or why not |

@@ -36,7 +36,7 @@ impl LogEvent for CommandLogEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         self.device.map_or(LogSubject::Gateway, LogSubject::Device)
     }
 

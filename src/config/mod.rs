@@ -39,7 +39,7 @@ pub use reader::amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FI
 pub use reader::environment::{PREFIX, VARIABLES};
 pub(crate) use reader::foreign_words::address_in_a_manual;
 pub use reader::problem::{Problem, Report, Severity, SourcePosition};
-pub use reader::source::{NeededSource, ReadObstacle, ReadSources, Source};
+pub use reader::source::{NeededSource, ReadObstacle, ReadSources, SourceText};
 pub(crate) use reader::suggestions::did_you_mean;
 pub use reader::yaml::faults;
 pub use sections::parameters::LeftOutPoint;

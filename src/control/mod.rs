@@ -82,7 +82,7 @@ pub use command::{CommandResult, PastCommand, PastPoint, PointResult, VerdictWor
 pub use request::{
     LONGEST_EVERY, LONGEST_NAME, LONGEST_REQUEST, Request, RequestMistake, SHORTEST_EVERY,
 };
-pub use survey::{FramingWord, NoSurvey, Question, SurveyAsked, SurveyHeard};
+pub use survey::{FramingWord, NoSurvey, SurveyAsked, SurveyFrame, SurveyHeard};
 
 /// The version of the protocol.
 pub const VERSION: u64 = 1;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::command::PastCommand;
-use super::survey::Question;
+use super::survey::SurveyFrame;
 
 /// The status of the whole service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -371,7 +371,7 @@ pub struct Device {
     /// What a survey may ask the device for a sign of life: its first point; `null` if its protocol
     /// has no standard.
     #[serde(default)]
-    pub question: Option<Question>,
+    pub question: Option<SurveyFrame>,
     /// The platform's code, while it refuses the device.
     #[serde(default)]
     pub refusal: Option<i64>,
@@ -610,7 +610,7 @@ pub(super) mod tests {
             recent: outcomes.clone(),
             unanswered: outcomes.clone(),
             response_timeout_ms: 300,
-            question: Some(Question::Modbus {
+            question: Some(SurveyFrame::Modbus {
                 unit: 7,
                 pdu: "0300000001".into(),
             }),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::UnitId;
 use crate::base::text::{hex, unhex};
-use crate::spec::dlt645::Address;
+use crate::spec::dlt645::MeterAddress;
 use crate::spec::survey::{
     HeardFrame, LONGEST_PDU, LONGEST_WAIT, SurveyQuestion, SurveyReply, SurveyRequest,
     SurveySettings,
@@ -22,7 +22,7 @@ const SLOWEST: u32 = 1200;
 #[serde(deny_unknown_fields)]
 pub struct SurveyAsked {
     /// The question.
-    pub question: Question,
+    pub question: SurveyFrame,
     /// The characters of the line meanwhile, like `9600 8E1`; its own without them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
@@ -39,7 +39,7 @@ pub struct SurveyAsked {
 /// A question, or a frame that was heard. Bytes are hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Question {
+pub enum SurveyFrame {
     /// Of Modbus.
     Modbus {
         /// The unit id.
@@ -58,12 +58,12 @@ pub enum Question {
     },
 }
 
-impl Question {
+impl SurveyFrame {
     /// Writes a question.
     #[must_use]
     pub fn of(question: &SurveyQuestion) -> Self {
         match question {
-            SurveyQuestion::Modbus { unit, pdu } => Question::Modbus {
+            SurveyQuestion::Modbus { unit, pdu } => SurveyFrame::Modbus {
                 unit: unit.0,
                 pdu: hex(pdu),
             },
@@ -71,7 +71,7 @@ impl Question {
                 address,
                 control,
                 data,
-            } => Question::Dlt645 {
+            } => SurveyFrame::Dlt645 {
                 address: address.to_string(),
                 control: *control,
                 data: hex(data),
@@ -120,7 +120,7 @@ impl SurveyAsked {
     #[must_use]
     pub fn of(request: &SurveyRequest) -> Self {
         SurveyAsked {
-            question: Question::of(&request.question),
+            question: SurveyFrame::of(&request.question),
             line: request.characters.map(|c| c.to_string()),
             framing: request.framing.map(|framing| match framing {
                 Framing::Rtu => FramingWord::Rtu,
@@ -141,16 +141,16 @@ impl SurveyAsked {
             bytes.ok_or_else(|| NoSurvey::Bytes(text.clone()))
         };
         let question = match &self.question {
-            Question::Modbus { unit, pdu } => SurveyQuestion::Modbus {
+            SurveyFrame::Modbus { unit, pdu } => SurveyQuestion::Modbus {
                 unit: UnitId(*unit),
                 pdu: bytes(pdu)?,
             },
-            Question::Dlt645 {
+            SurveyFrame::Dlt645 {
                 address,
                 control,
                 data,
             } => SurveyQuestion::Dlt645 {
-                address: Address::parse_wildcard(address)
+                address: MeterAddress::parse_wildcard(address)
                     .map_err(|_| NoSurvey::Address(address.clone()))?,
                 control: *control,
                 data: bytes(data)?,
@@ -188,7 +188,7 @@ impl SurveyAsked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SurveyHeard {
     /// The whole frames, in the order in which they came.
-    pub frames: Vec<Question>,
+    pub frames: Vec<SurveyFrame>,
     /// How many bytes belong to no whole frame.
     pub noise: u64,
     /// How many times the request was heard back.
@@ -224,7 +224,7 @@ impl SurveyHeard {
     pub fn of(heard: &SurveyReply) -> Self {
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let frame = |frame: &HeardFrame| match frame {
-            HeardFrame::Modbus { unit, pdu } => Question::Modbus {
+            HeardFrame::Modbus { unit, pdu } => SurveyFrame::Modbus {
                 unit: unit.0,
                 pdu: hex(pdu),
             },
@@ -232,7 +232,7 @@ impl SurveyHeard {
                 address,
                 control,
                 data,
-            } => Question::Dlt645 {
+            } => SurveyFrame::Dlt645 {
                 address: address.to_string(),
                 control: *control,
                 data: hex(data),
@@ -279,18 +279,18 @@ impl SurveyHeard {
     /// Reads what was heard; `None` if it is not in the words of this version.
     #[must_use]
     pub fn heard(&self) -> Option<SurveyReply> {
-        let frame = |frame: &Question| {
+        let frame = |frame: &SurveyFrame| {
             Some(match frame {
-                Question::Modbus { unit, pdu } => HeardFrame::Modbus {
+                SurveyFrame::Modbus { unit, pdu } => HeardFrame::Modbus {
                     unit: UnitId(*unit),
                     pdu: unhex(pdu)?,
                 },
-                Question::Dlt645 {
+                SurveyFrame::Dlt645 {
                     address,
                     control,
                     data,
                 } => HeardFrame::Dlt645 {
-                    address: Address::parse_wildcard(address).ok()?,
+                    address: MeterAddress::parse_wildcard(address).ok()?,
                     control: *control,
                     data: unhex(data)?,
                 },
@@ -348,7 +348,7 @@ mod tests {
                     pdu: vec![0x83, 2],
                 },
                 HeardFrame::Dlt645 {
-                    address: Address::parse("000000000161").unwrap(),
+                    address: MeterAddress::parse("000000000161").unwrap(),
                     control: 0x93,
                     data: vec![1],
                 },
@@ -386,7 +386,7 @@ mod tests {
         let pdu = |pdu: &str| {
             let pdu = pdu.to_owned();
             with(&|asked| {
-                asked.question = Question::Modbus {
+                asked.question = SurveyFrame::Modbus {
                     unit: 1,
                     pdu: pdu.clone(),
                 }

@@ -71,7 +71,7 @@ impl Facts {
 
 /// What is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum DoctorScope {
     /// Everything.
     All,
     /// One port, its devices, and what they depend on.

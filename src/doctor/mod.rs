@@ -36,7 +36,7 @@ mod rules;
 pub mod system_words;
 
 pub use cause::{Cause, Certainty, Finding, Subject};
-pub use facts::{ConfigurationFiles, Facts, Scope, Service};
+pub use facts::{ConfigurationFiles, DoctorScope, Facts, Service};
 pub use observation::{BusObservation, BusOutcome};
 pub use probes::{MOST_PROBES, ProbeKind, ProbeRequest, is_still_wanted, probes_wanted};
 pub use rules::examine;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::control::Question;
+use crate::control::SurveyFrame;
 use crate::control::picture::{BusState, Configuration, Device, PastEvent, StandingNotice, Status};
 use crate::spec::{Characters, Parity, StopBits};
 
@@ -60,7 +60,7 @@ fn tried(settings: Option<(u32, Parity)>, outcome: BusOutcome) -> BusObservation
 }
 
 fn causes(facts: &Facts) -> Vec<(Cause, Certainty)> {
-    let findings = examine(facts, &Scope::All);
+    let findings = examine(facts, &DoctorScope::All);
     findings.iter().map(|f| (f.cause, f.certainty)).collect()
 }
 
@@ -72,7 +72,7 @@ fn a_reply_at_other_settings_decides_between_settings_and_wires() {
         causes(&undecided),
         [likely(Cause::LineSettings), likely(Cause::BusNotConnected)]
     );
-    let probes = probes_wanted(&undecided, &examine(&undecided, &Scope::All));
+    let probes = probes_wanted(&undecided, &examine(&undecided, &DoctorScope::All));
     assert!((2..=MOST_PROBES).contains(&probes.len()), "{probes:?}");
     // A longer wait at the line's own settings comes first.
     assert!(matches!(probes[0].kind, ProbeKind::Wait(_)), "{probes:?}");
@@ -104,7 +104,7 @@ fn a_reply_at_other_settings_decides_between_settings_and_wires() {
             (Cause::LineSettings, Certainty::Possible)
         ]
     );
-    let again = probes_wanted(&in_vain, &examine(&in_vain, &Scope::All));
+    let again = probes_wanted(&in_vain, &examine(&in_vain, &DoctorScope::All));
     assert_eq!(again, []);
 
     let noise = mute(3, vec![tried(None, BusOutcome::Noise(7))]);
@@ -120,7 +120,7 @@ fn a_reply_at_other_settings_decides_between_settings_and_wires() {
 #[test]
 fn other_settings_are_tried_only_after_the_lines_own_had_no_answer() {
     let facts = mute(3, Vec::new());
-    let probes = probes_wanted(&facts, &examine(&facts, &Scope::All));
+    let probes = probes_wanted(&facts, &examine(&facts, &DoctorScope::All));
     let asked = |seen: &[BusObservation]| {
         let wanted = probes.iter().filter(|probe| is_still_wanted(probe, seen));
         wanted.count()
@@ -145,7 +145,7 @@ fn other_settings_are_tried_only_after_the_lines_own_had_no_answer() {
 fn refused_points_are_asked_for_no_more() {
     let mut facts = well(1);
     facts.devices[0].recent = [("exception-2".to_owned(), 32)].into();
-    let findings = examine(&facts, &Scope::All);
+    let findings = examine(&facts, &DoctorScope::All);
     assert_eq!(findings[0].cause, Cause::PointsMissing);
     assert_eq!(probes_wanted(&facts, &findings), []);
 }
@@ -169,9 +169,9 @@ fn a_late_reply_and_a_second_one_are_proof() {
         ]
     );
     // Only what has to do with it.
-    let other = Scope::Device("meter-2".into());
+    let other = DoctorScope::Device("meter-2".into());
     assert_eq!(examine(&facts, &other), []);
-    assert_eq!(examine(&facts, &Scope::Port("line1".into())).len(), 2);
+    assert_eq!(examine(&facts, &DoctorScope::Port("line1".into())).len(), 2);
 }
 
 /// Returns a line of devices that all answer.
@@ -225,7 +225,7 @@ fn what_came_before_the_last_answer_says_nothing_about_a_silence() {
 #[test]
 fn a_silent_device_is_told_with_what_was_seen_and_no_more() {
     let evidence = |facts: &Facts| {
-        let findings = examine(facts, &Scope::All);
+        let findings = examine(facts, &DoctorScope::All);
         let wrong = findings.iter().find(|f| f.cause == Cause::AddressWrong);
         wrong.map(|f| f.evidence.join("; ")).unwrap_or_default()
     };
@@ -259,7 +259,7 @@ fn only_a_longer_wait_at_the_lines_own_settings_is_told_as_one() {
         silence.device = Some("meter-2".into());
         change(&mut silence);
         facts.observations.push(silence);
-        let findings = examine(&facts, &Scope::All);
+        let findings = examine(&facts, &DoctorScope::All);
         let wrong = findings.iter().find(|f| f.cause == Cause::AddressWrong);
         wrong.unwrap().evidence.join("; ").contains("longer")
     };
@@ -283,7 +283,7 @@ fn two_suspicions_of_a_shared_address_are_two_findings_and_end_with_their_reason
         suspected(device);
         device.recent = [("answer".to_owned(), 20), ("garbled".to_owned(), 3)].into();
     }
-    let findings = examine(&facts, &Scope::All);
+    let findings = examine(&facts, &DoctorScope::All);
     let subjects: Vec<_> = findings
         .iter()
         .filter(|f| f.cause == Cause::AddressTwice)
@@ -314,14 +314,14 @@ fn two_suspicions_of_a_shared_address_are_two_findings_and_end_with_their_reason
 fn devices_of_one_protocol_that_fall_silent_together_share_something() {
     let mut facts = well(4);
     for device in &mut facts.devices[1..] {
-        device.question = Some(Question::Modbus {
+        device.question = Some(SurveyFrame::Modbus {
             unit: 1,
             pdu: "0300000001".into(),
         });
         silence(device, 600);
     }
     facts.devices[2].answered_ms = Some(630_000);
-    let findings = examine(&facts, &Scope::All);
+    let findings = examine(&facts, &DoctorScope::All);
     let names = ["meter-2", "meter-3", "meter-4"].map(String::from);
     let [finding] = &findings[..] else {
         panic!("{findings:?}");
@@ -427,6 +427,6 @@ fn the_files_on_disk_decide_what_a_changed_configuration_is() {
             ..well(0)
         };
         assert_eq!(causes(&facts), [(cause, Certainty::Certain)]);
-        assert_eq!(examine(&facts, &Scope::All)[0].evidence[1], looked_at);
+        assert_eq!(examine(&facts, &DoctorScope::All)[0].evidence[1], looked_at);
     }
 }

@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::UnitId;
-use crate::spec::dlt645::Item;
-use crate::spec::raw::Question;
+use crate::spec::dlt645::DataItem;
+use crate::spec::raw::RawQuestion;
 use crate::spec::{
     ItemIndex, PointAddress, PointSpec, Priority, ProfileSpec, Protocol, QuestionIndex, Table,
 };
@@ -223,7 +223,7 @@ fn runs<'p>(
     }
     let mut blocks = Vec::new();
     for ((priority, interval, table), points_by_span) in classes {
-        let cells: Vec<InseparablePoints> = points_by_span
+        let groups: Vec<InseparablePoints> = points_by_span
             .into_iter()
             .map(|((start, end), points)| InseparablePoints { start, end, points })
             .collect();
@@ -232,7 +232,7 @@ fn runs<'p>(
             limits,
             table,
         };
-        for run in room.runs(&cells) {
+        for run in room.runs(&groups) {
             let start = run.first().map_or(0, |c| c.start);
             let end = run.iter().map(|c| c.end).max().unwrap_or(start + 1);
             blocks.push(ReadBlock {
@@ -273,7 +273,7 @@ fn questions<'p, N: Ord>(
 
 /// Returns the question of DL/T 645 that brings a point.
 pub(in crate::field) fn item_of(
-    items: &[Item],
+    items: &[DataItem],
     address: PointAddress,
 ) -> Option<(ItemIndex, BlockAddress)> {
     match address {
@@ -288,7 +288,7 @@ pub(in crate::field) fn item_of(
 
 /// Returns the question of a protocol without a standard that brings a point.
 pub(in crate::field) fn question_of(
-    all: &[Arc<Question>],
+    all: &[Arc<RawQuestion>],
     address: PointAddress,
 ) -> Option<(QuestionIndex, BlockAddress)> {
     match address {
@@ -319,17 +319,17 @@ struct RunPlanner<'a> {
 impl RunPlanner<'_> {
     /// Cuts the cells, by start, into runs at the least cost; of equal costs the cut with
     /// fewer requests is taken, then the cut with fewer entries.
-    fn runs<'c>(&self, cells: &'c [InseparablePoints]) -> Vec<&'c [InseparablePoints]> {
+    fn runs<'c>(&self, groups: &'c [InseparablePoints]) -> Vec<&'c [InseparablePoints]> {
         // The cheapest way from each cell on, and the end of its first run.
-        let mut best = vec![(PlanCost::default(), cells.len()); cells.len() + 1];
-        for from in (0..cells.len()).rev() {
-            let start = cells[from].start;
+        let mut best = vec![(PlanCost::default(), groups.len()); groups.len() + 1];
+        for from in (0..groups.len()).rev() {
+            let start = groups[from].start;
             let bound = self.bound(start);
             let (mut end, mut widest) = (0, 0);
             let mut choice: Option<(PlanCost, usize)> = None;
-            for to in from..cells.len() {
-                end = end.max(cells[to].end);
-                widest = widest.max(cells[to].end - cells[to].start);
+            for to in from..groups.len() {
+                end = end.max(groups[to].end);
+                widest = widest.max(groups[to].end - groups[to].start);
                 let ask = self.ask(start, end);
                 let cost = self.limits.cost.of_request(&ask);
                 // A run that spans no more than one of its points adds nothing
@@ -358,9 +358,9 @@ impl RunPlanner<'_> {
         }
         let mut runs = Vec::new();
         let mut from = 0;
-        while from < cells.len() {
+        while from < groups.len() {
             let to = best[from].1.max(from + 1);
-            runs.push(&cells[from..to]);
+            runs.push(&groups[from..to]);
             from = to;
         }
         runs

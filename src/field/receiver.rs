@@ -156,7 +156,7 @@ impl OtherTraffic {
 
 /// How listening ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict<R> {
+pub enum ListeningEnd<R> {
     /// The device answered or refused.
     Reply(R),
     /// A frame came and was spoiled beyond reading; waiting longer is of no use.
@@ -174,10 +174,10 @@ pub trait FrameFinder {
     fn listening(request: Option<Self::Request>) -> Self;
 
     /// Takes the byte that came.
-    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict<Self::Reply>>;
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<ListeningEnd<Self::Reply>>;
 
     /// Notes that the line has fallen silent: what is unfinished now stays unfinished.
-    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict<Self::Reply>>;
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd<Self::Reply>>;
 
     /// Whether bytes are waiting for the rest of their frame.
     fn is_reading(&self) -> bool;
@@ -230,7 +230,7 @@ impl<F: FrameFinder> Receiver<F> {
     }
 
     /// Takes the bytes that came. After a verdict everything further is ignored.
-    pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict<F::Reply>> {
+    pub fn push(&mut self, bytes: &[u8]) -> Option<ListeningEnd<F::Reply>> {
         if self.ended {
             return None;
         }
@@ -242,7 +242,7 @@ impl<F: FrameFinder> Receiver<F> {
 
     /// Notes that the line has fallen silent: what is unfinished now stays unfinished, or is
     /// whole, if silence is how a reply ends.
-    pub fn silence(&mut self) -> Option<Verdict<F::Reply>> {
+    pub fn silence(&mut self) -> Option<ListeningEnd<F::Reply>> {
         if self.ended {
             return None;
         }

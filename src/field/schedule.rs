@@ -52,13 +52,13 @@ use crate::spec::survey::SurveyQuestion;
 use crate::spec::{BusAddress, Priority, ProfileSpec, Spec};
 
 use self::budget::Budget;
-use self::command::Commands;
+use self::command::WaitingCommands;
 use self::interval_stretch::{IntervalStretch, Overload};
 use crate::field::command::runs::CommandRuns;
 use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
 use crate::field::plan::holes::Holes;
 use crate::field::polled_device::PolledDevice;
-use crate::field::polled_device::adaptive_plan::Finding;
+use crate::field::polled_device::adaptive_plan::DeviceFinding;
 use crate::field::polled_device::liveness_evidence::evidence_of;
 use crate::field::transaction::request::{Outcome, Request};
 
@@ -72,7 +72,7 @@ use reply_classes::assign_reply_classes;
 const UNTIL_A_REPLY: Duration = Duration::from_secs(5);
 
 /// How many devices must miss at once for this to be no coincidence.
-const MANY: usize = 3;
+const DEVICES_AT_ONCE: usize = 3;
 
 /// What the port has to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,11 +131,11 @@ pub struct Schedule {
     /// The commands of the line …
     runs: CommandRuns,
     /// … and their requests.
-    commands: Commands,
+    commands: WaitingCommands,
     /// The budget of commands.
     writing: Budget,
     /// Findings not yet handed out; no more than one transaction finds.
-    findings: VecDeque<Finding>,
+    findings: VecDeque<DeviceFinding>,
     /// Overloads not yet handed out; at most two for each priority at a time.
     overloads: VecDeque<Overload>,
 }
@@ -157,14 +157,14 @@ impl Schedule {
         assign_reply_classes(&mut polled_devices);
         Schedule {
             devices: polled_devices,
-            budget: Budget::for_the_dead(now.mono),
+            budget: Budget::for_silent_devices(now.mono),
             delays: Budget::for_delays(now.mono),
-            strangers: Budget::for_strangers(now.mono),
+            strangers: Budget::for_never_answered(now.mono),
             stretches: Priority::ALL
                 .map(|p| (p, IntervalStretch::new(now.mono)))
                 .into(),
             shares: Priority::ALL
-                .map(|p| (p, Budget::for_the_lower(now.mono)))
+                .map(|p| (p, Budget::for_lower_priorities(now.mono)))
                 .into(),
             probes: Budget::for_probes(now.mono),
             duplicates: DuplicateAddresses::default(),
@@ -173,7 +173,7 @@ impl Schedule {
             most_out: 1,
             late_reply: None,
             runs: CommandRuns::default(),
-            commands: Commands::default(),
+            commands: WaitingCommands::default(),
             writing: Budget::for_commands(now.mono),
             rng,
             turn: 0,
@@ -201,17 +201,17 @@ impl Schedule {
     /// Returns what to do now.
     pub fn next(&mut self, now: Mono) -> NextAction {
         // Where one device is absent, others may be too, and devices that are present wait.
-        let hurry = self
+        let is_quick = self
             .devices
             .iter()
             .any(|s| s.is_stranger() && s.misses() > 0);
         let missing = self.devices.iter().filter(|s| s.misses() > 0).count();
-        let many_miss = missing >= MANY;
+        let many_miss = missing >= DEVICES_AT_ONCE;
         let may_probe = self.probes.allows(now);
         let late = self.devices.iter().filter_map(|s| s.late_within(now)).max();
         for polled_device in &mut self.devices {
             polled_device.reckons_with(late);
-            polled_device.at(now, hurry, many_miss, may_probe);
+            polled_device.at(now, is_quick, many_miss, may_probe);
         }
         self.keep_time(now);
         if self.out.len() >= self.most_out {
@@ -387,28 +387,34 @@ impl Schedule {
     /// Returns what was found out about a device, for the operator and for the next run. To
     /// be called until `None`, after each [`Schedule::done`] and each reply that was
     /// overheard.
-    pub fn poll_finding(&mut self) -> Option<Finding> {
+    pub fn poll_finding(&mut self) -> Option<DeviceFinding> {
         self.findings.pop_front()
     }
 
     /// Shares a finding with the other devices of the kind: they need not all run into the
     /// same hole.
-    fn share(&mut self, now: Mono, finder: DeviceId, kind: &Arc<ProfileSpec>, finding: &Finding) {
+    fn share(
+        &mut self,
+        now: Mono,
+        finder: DeviceId,
+        kind: &Arc<ProfileSpec>,
+        finding: &DeviceFinding,
+    ) {
         let of_kind =
             |s: &&mut PolledDevice| s.device() != finder && Arc::ptr_eq(s.profile(), kind);
         for polled_device in self.devices.iter_mut().filter(of_kind) {
             match finding {
-                Finding::Hole { hole, .. } => polled_device.learn(now, *hole, false),
-                Finding::HoleGone { hole, .. } => polled_device.learn(now, *hole, true),
-                Finding::PointsRefused { .. }
-                | Finding::DatumRefused { .. }
-                | Finding::PointsFail { .. }
-                | Finding::LongRequestsFail { .. }
-                | Finding::LongRequestsAnswered { .. }
-                | Finding::RepliesTwice { .. }
-                | Finding::UnitTwice { .. }
-                | Finding::OthersAsk { .. }
-                | Finding::PointsBack { .. } => {}
+                DeviceFinding::Hole { hole, .. } => polled_device.learn(now, *hole, false),
+                DeviceFinding::HoleGone { hole, .. } => polled_device.learn(now, *hole, true),
+                DeviceFinding::PointsRefused { .. }
+                | DeviceFinding::DatumRefused { .. }
+                | DeviceFinding::PointsFail { .. }
+                | DeviceFinding::LongRequestsFail { .. }
+                | DeviceFinding::LongRequestsAnswered { .. }
+                | DeviceFinding::RepliesTwice { .. }
+                | DeviceFinding::UnitTwice { .. }
+                | DeviceFinding::OthersAsk { .. }
+                | DeviceFinding::PointsBack { .. } => {}
             }
         }
     }

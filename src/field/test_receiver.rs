@@ -1,12 +1,12 @@
 //! What the tests of all receivers do: bytes come at once or in chunks, and then silence.
 
 use crate::base::MissReason;
-use crate::field::receiver::{FrameFinder, OtherTraffic, Receiver, Verdict};
+use crate::field::receiver::{FrameFinder, ListeningEnd, OtherTraffic, Receiver};
 
 /// The verdict on what came, what else was on the line, and how the request was missed if there
 /// is no verdict.
 pub(crate) type Heard<F> = (
-    Option<Verdict<<F as FrameFinder>::Reply>>,
+    Option<ListeningEnd<<F as FrameFinder>::Reply>>,
     OtherTraffic,
     MissReason,
 );

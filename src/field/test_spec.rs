@@ -76,7 +76,7 @@ pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
     let devices = (1u8..).zip(profiles).map(|(unit, profile)| DeviceSpec {
         address: match profile.protocol {
             Protocol::Modbus => BusAddress::Modbus(UnitId(unit)),
-            Protocol::Dlt645(_) => BusAddress::Dlt645(dlt645::Address::ANY),
+            Protocol::Dlt645(_) => BusAddress::Dlt645(dlt645::MeterAddress::ANY),
             Protocol::Raw(_) => BusAddress::Raw(Some(UnitId(unit))),
         },
         ..parts::device(&format!("d{unit}"), unit, "a1", &Arc::new(profile))

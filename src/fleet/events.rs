@@ -87,7 +87,7 @@ impl LogEvent for FleetLogEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         match self {
             FleetLogEvent::Appeared { device }
             | FleetLogEvent::Silent { device, .. }
@@ -210,7 +210,7 @@ fn miss_words(miss: MissReason) -> String {
         MissReason::Silence => "not one byte came back".into(),
         MissReason::Garbled => "garbled bytes, no frame with a good checksum".into(),
         MissReason::Foreign => "a good frame that was not the reply asked for".into(),
-        MissReason::GatewaySaysNo(code) => {
+        MissReason::GatewayException(code) => {
             format!(
                 "a Modbus gateway in between says it cannot reach the unit (exception {code:#04x})"
             )

@@ -108,7 +108,7 @@ impl SilenceReason {
 
 /// A change in what the fleet believes about a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum LivenessChange {
     /// The device gave its first proof of life since the start.
     Appeared,
     /// The device is silent now.
@@ -121,7 +121,7 @@ pub(super) enum Change {
 
 /// Follows the life of one device.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(super) struct LivenessWatch {
     rule: Liveness,
     life: LifeState,
     /// The time of the last proof of life; before the first proof, the start of the watch.
@@ -134,9 +134,9 @@ pub(super) struct Watch {
     down: Option<(Mono, Duration)>,
 }
 
-impl Watch {
+impl LivenessWatch {
     pub(super) fn new(rule: Liveness, now: Mono) -> Self {
-        Watch {
+        LivenessWatch {
             rule,
             life: LifeState::Unknown,
             quiet_since: now,
@@ -148,7 +148,11 @@ impl Watch {
         }
     }
 
-    pub(super) fn on_evidence(&mut self, now: Mono, evidence: LivenessEvidence) -> Option<Change> {
+    pub(super) fn on_evidence(
+        &mut self,
+        now: Mono,
+        evidence: LivenessEvidence,
+    ) -> Option<LivenessChange> {
         match evidence {
             LivenessEvidence::Alive(_) => self.on_proof(now),
             LivenessEvidence::RequestFailed(_) => self.on_time(now),
@@ -162,7 +166,7 @@ impl Watch {
     }
 
     /// Notes that the device's port went down and has this grace, or that the port is up again.
-    pub(super) fn on_port(&mut self, now: Mono, grace: Option<Duration>) -> Option<Change> {
+    pub(super) fn on_port(&mut self, now: Mono, grace: Option<Duration>) -> Option<LivenessChange> {
         let was = self.down.take();
         self.down = grace.map(|grace| (was.map_or(now, |(since, _)| since), grace));
         // These are not misses of the device: it could not be polled.
@@ -181,7 +185,7 @@ impl Watch {
     }
 
     /// Replaces the rule for silence.
-    pub(super) fn judge_by(&mut self, now: Mono, rule: Liveness) -> Option<Change> {
+    pub(super) fn judge_by(&mut self, now: Mono, rule: Liveness) -> Option<LivenessChange> {
         self.rule = rule;
         self.on_time(now)
     }
@@ -203,7 +207,7 @@ impl Watch {
 
     /// Lets time pass: a device that has missed enough polls falls silent at the moment when it
     /// has also been quiet long enough.
-    pub(super) fn on_time(&mut self, now: Mono) -> Option<Change> {
+    pub(super) fn on_time(&mut self, now: Mono) -> Option<LivenessChange> {
         let due = self.wake_at()?;
         if now < due.at {
             return None;
@@ -219,14 +223,14 @@ impl Watch {
         };
         if let LifeState::Silent { since, .. } = self.life {
             self.life = LifeState::Silent { since, because };
-            return Some(Change::StaysSilent(because));
+            return Some(LivenessChange::StaysSilent(because));
         }
         self.life = LifeState::Silent {
             since: now,
             because,
         };
         self.returns = 0;
-        Some(Change::FellSilent(because))
+        Some(LivenessChange::FellSilent(because))
     }
 
     /// Returns when this device falls silent if no proof of life follows.
@@ -270,7 +274,7 @@ impl Watch {
         )
     }
 
-    fn on_proof(&mut self, now: Mono) -> Option<Change> {
+    fn on_proof(&mut self, now: Mono) -> Option<LivenessChange> {
         self.quiet_since = now;
         self.answered_before = true;
         self.misses = 0;
@@ -278,7 +282,7 @@ impl Watch {
         match self.life {
             LifeState::Unknown => {
                 self.life = LifeState::Responding;
-                Some(Change::Appeared)
+                Some(LivenessChange::Appeared)
             }
             LifeState::Responding => None,
             LifeState::Silent { since, .. } => {
@@ -287,7 +291,7 @@ impl Watch {
                     return None;
                 }
                 self.life = LifeState::Responding;
-                Some(Change::Returned(now.since(since)))
+                Some(LivenessChange::Returned(now.since(since)))
             }
         }
     }
@@ -311,9 +315,9 @@ mod tests {
         Mono::from_micros(seconds * 1_000_000)
     }
 
-    fn responding() -> Watch {
-        let mut p = Watch::new(RULE, at(0));
-        assert_eq!(p.on_evidence(at(0), PROOF), Some(Change::Appeared));
+    fn responding() -> LivenessWatch {
+        let mut p = LivenessWatch::new(RULE, at(0));
+        assert_eq!(p.on_evidence(at(0), PROOF), Some(LivenessChange::Appeared));
         p
     }
 
@@ -378,7 +382,7 @@ mod tests {
         assert_eq!(p.on_time(at(9)), None);
         assert_eq!(
             p.on_time(at(10)),
-            Some(Change::FellSilent(SilenceReason::Missed {
+            Some(LivenessChange::FellSilent(SilenceReason::Missed {
                 polls: 3,
                 quiet: Duration::from_secs(10),
                 last: MissReason::Silence,
@@ -417,7 +421,7 @@ mod tests {
         assert_eq!(p.on_evidence(at(22), PROOF), None);
         assert_eq!(
             p.on_evidence(at(23), PROOF),
-            Some(Change::Returned(Duration::from_secs(12)))
+            Some(LivenessChange::Returned(Duration::from_secs(12)))
         );
     }
 
@@ -427,7 +431,7 @@ mod tests {
         assert_eq!(p.on_port(at(4), Some(GRACE)), None);
         assert_eq!(
             p.on_time(at(10)),
-            Some(Change::FellSilent(SilenceReason::PortDown))
+            Some(LivenessChange::FellSilent(SilenceReason::PortDown))
         );
     }
 
@@ -453,7 +457,7 @@ mod tests {
         assert_eq!(p.wake_at().map(|w| w.at), Some(at(30)));
         assert!(matches!(
             p.on_time(at(30)),
-            Some(Change::StaysSilent(SilenceReason::Missed {
+            Some(LivenessChange::StaysSilent(SilenceReason::Missed {
                 polls: 3,
                 answered_before: true,
                 ..
@@ -464,20 +468,20 @@ mod tests {
         p.on_evidence(at(50), PROOF);
         assert_eq!(
             p.on_evidence(at(51), PROOF),
-            Some(Change::Returned(Duration::from_secs(41))),
+            Some(LivenessChange::Returned(Duration::from_secs(41))),
             "silent since it first fell silent"
         );
     }
 
     #[test]
     fn a_device_that_never_answered_is_named_so() {
-        let mut p = Watch::new(RULE, at(0));
+        let mut p = LivenessWatch::new(RULE, at(0));
         for s in [3, 6, 9] {
             p.on_evidence(at(s), MISS);
         }
         assert!(matches!(
             p.on_time(at(10)),
-            Some(Change::FellSilent(SilenceReason::Missed {
+            Some(LivenessChange::FellSilent(SilenceReason::Missed {
                 answered_before: false,
                 ..
             }))

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::flapping::Flapping;
-use super::liveness::{Change, DeviceLiveness, SilenceReason, Watch};
+use super::liveness::{DeviceLiveness, LivenessChange, LivenessWatch, SilenceReason};
 use crate::base::{DeviceId, FieldEvent, LogoutReason, Mono, Now, PortId, Wake};
 use crate::fleet::events::FleetLogEvent;
 use crate::spec::{DeviceSpec, Spec};
@@ -41,7 +41,7 @@ pub enum Output {
 #[derive(Debug)]
 struct Device {
     port: PortId,
-    watch: Watch,
+    watch: LivenessWatch,
     flapping: Flapping,
     deadline: Option<Wake>,
     /// Whether the device is no longer configured. The fleet then believes nothing about it.
@@ -52,7 +52,7 @@ impl Device {
     fn new(spec: &DeviceSpec, now: Mono) -> Self {
         Device {
             port: spec.port,
-            watch: Watch::new(spec.liveness, now),
+            watch: LivenessWatch::new(spec.liveness, now),
             flapping: Flapping::default(),
             deadline: None,
             retired: false,
@@ -167,7 +167,7 @@ impl Fleet {
                 let answers = d.watch.life().answers();
                 self.apply(now.mono, device, change, &mut silenced);
                 if freed {
-                    self.let_go(device, answers);
+                    self.end_hold(device, answers);
                 }
             }
         }
@@ -247,7 +247,7 @@ impl Fleet {
         &mut self,
         now: Mono,
         device: DeviceId,
-        change: Option<Change>,
+        change: Option<LivenessChange>,
         silenced: &mut BTreeSet<PortId>,
     ) {
         let Some(d) = self.devices.get_mut(device.index()) else {
@@ -255,7 +255,9 @@ impl Fleet {
         };
         let mut held = false;
         let damping = self.ports.get(d.port.index()).is_some_and(|p| p.damping);
-        if let (true, Some(Change::FellSilent(SilenceReason::Missed { .. }))) = (damping, change) {
+        if let (true, Some(LivenessChange::FellSilent(SilenceReason::Missed { .. }))) =
+            (damping, change)
+        {
             held = d.flapping.fell_silent(now);
         }
         let free = d.flapping.free_at();
@@ -273,27 +275,27 @@ impl Fleet {
         }
         let (online, notice) = match change {
             None => return,
-            Some(Change::Appeared) => (true, Some(FleetLogEvent::Appeared { device })),
-            Some(Change::Returned(after)) => {
+            Some(LivenessChange::Appeared) => (true, Some(FleetLogEvent::Appeared { device })),
+            Some(LivenessChange::Returned(after)) => {
                 (true, Some(FleetLogEvent::Returned { device, after }))
             }
-            Some(Change::FellSilent(SilenceReason::PortDown)) => {
+            Some(LivenessChange::FellSilent(SilenceReason::PortDown)) => {
                 silenced.insert(d.port);
                 (false, None)
             }
-            Some(Change::FellSilent(because)) => {
+            Some(LivenessChange::FellSilent(because)) => {
                 (false, Some(FleetLogEvent::Silent { device, because }))
             }
             // The wish was given when the device fell silent.
-            Some(Change::StaysSilent(because)) => {
+            Some(LivenessChange::StaysSilent(because)) => {
                 let notice = FleetLogEvent::Silent { device, because };
                 self.out.push_back(Output::LogEvent(notice));
-                return self.tell_mute(device);
+                return self.tell_silent_port(device);
             }
         };
         let online = online && free.is_none();
         let why_not = match change {
-            Some(Change::FellSilent(because)) => Some(because.logout_reason(held)),
+            Some(LivenessChange::FellSilent(because)) => Some(because.logout_reason(held)),
             _ => None,
         };
         self.out.push_back(Output::Want {
@@ -306,11 +308,11 @@ impl Fleet {
             self.out
                 .push_back(Output::LogEvent(FleetLogEvent::Held { device }));
         }
-        self.tell_mute(device);
+        self.tell_silent_port(device);
     }
 
     /// Gives one notice for a port that is open when the last of its devices has fallen silent.
-    fn tell_mute(&mut self, device: DeviceId) {
+    fn tell_silent_port(&mut self, device: DeviceId) {
         let Some(port) = self.devices.get(device.index()).map(|d| d.port) else {
             return;
         };
@@ -345,7 +347,7 @@ impl Fleet {
     }
 
     /// Ends the holding back of a device.
-    fn let_go(&mut self, device: DeviceId, answers: bool) {
+    fn end_hold(&mut self, device: DeviceId, answers: bool) {
         if answers {
             self.out.push_back(Output::Want {
                 device,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::cache::{Cache, LastValue};
-use super::status::{LinkState, Status};
+use super::status::{GatewayStatus, LinkState};
 use crate::base::{
     Command, CommandAction, CommandNumber, CommandOrigin, DeviceId, EventGrouping, FieldEvent,
     Grouped, LinkCommand, LinkEvent, Now, Reachability, Rng, Wake,
@@ -247,8 +247,8 @@ impl Coordinator {
 
     /// Returns the status line of the whole, for people.
     #[must_use]
-    pub fn status(&self) -> Status {
-        Status::of(&self.spec, &self.fleet, &self.cloud, self.link)
+    pub fn status(&self) -> GatewayStatus {
+        GatewayStatus::of(&self.spec, &self.fleet, &self.cloud, self.link)
     }
 
     /// Returns the last value of each point of a device, and how far it may be believed now.

@@ -180,8 +180,8 @@ impl LogEvent for HubLogEvent {
         self.inner().kind()
     }
 
-    fn about(&self) -> LogSubject {
-        self.inner().about()
+    fn subject(&self) -> LogSubject {
+        self.inner().subject()
     }
 
     fn devices(&self) -> &[DeviceId] {

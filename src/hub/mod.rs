@@ -42,4 +42,4 @@ pub mod upstream;
 pub use cache::{LastValue, Quality, title};
 pub use coordinator::Coordinator;
 pub use messages::{HubLogEvent, Input, Output};
-pub use status::{LinkState, PortStatus, Status};
+pub use status::{GatewayStatus, LinkState, PortStatus};

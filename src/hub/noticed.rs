@@ -80,7 +80,7 @@ impl StandingEvents {
             event,
             FleetLogEvent::Held { .. } | FleetLogEvent::LetGo { .. }
         ) {
-            self.note(now, event.about().into(), event.kind(), event.sentence());
+            self.note(now, event.subject().into(), event.kind(), event.sentence());
         }
     }
 
@@ -97,7 +97,7 @@ impl StandingEvents {
             | CloudLogEvent::PostRefused { .. }
             | CloudLogEvent::Clock(_) => true,
             CloudLogEvent::Over { of, .. } => {
-                self.all.remove(&(of.about().into(), of.kind()));
+                self.all.remove(&(of.subject().into(), of.kind()));
                 false
             }
             _ => false,
@@ -105,7 +105,7 @@ impl StandingEvents {
         if is_lasting {
             self.note(
                 now.mono,
-                event.about().into(),
+                event.subject().into(),
                 event.kind(),
                 event.sentence(),
             );

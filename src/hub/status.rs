@@ -10,7 +10,7 @@ use crate::spec::Spec;
 
 /// Counts and loads at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
+pub struct GatewayStatus {
     /// How the link stands.
     pub link: LinkState,
     /// Devices that the cloud shows online through this gateway.
@@ -52,14 +52,14 @@ pub struct PortStatus {
 /// How many ports a status line names; the busiest and the broken first.
 const PORTS_NAMED: usize = 4;
 
-impl Status {
+impl GatewayStatus {
     pub(super) fn of(spec: &Spec, fleet: &Fleet, cloud: &Cloud, link: LinkState) -> Self {
         let port = |id: PortId, name: &str| PortStatus {
             name: name.to_owned(),
             load_permille: fleet.load_permille(id),
             down: fleet.port_down(id).is_some(),
         };
-        Status {
+        GatewayStatus {
             link,
             online: cloud.online(),
             devices: spec.devices().count(),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_status_line_reads_like_the_promise() {
-        let status = Status {
+        let status = GatewayStatus {
             link: LinkState::Up,
             online: 118,
             devices: 120,
@@ -150,7 +150,7 @@ mod tests {
             status.line(),
             "cloud up · 118/120 online · 2 silent · line1 41 %"
         );
-        let refused = Status {
+        let refused = GatewayStatus {
             online: 117,
             refused: 1,
             waiting: 1,
@@ -160,7 +160,7 @@ mod tests {
             refused.line(),
             "cloud up · 117/120 online · 2 silent · 1 refused · 1 value waiting · line1 41 %"
         );
-        let nothing = Status {
+        let nothing = GatewayStatus {
             online: 0,
             devices: 0,
             silent: 0,
@@ -175,7 +175,7 @@ mod tests {
         let mut ports = vec![port("broken", 0, true)];
         ports.extend((0..6).map(|n| port(&format!("p{n}"), n * 100, false)));
         ports.rotate_left(1);
-        let status = Status {
+        let status = GatewayStatus {
             link: LinkState::Down,
             online: 0,
             devices: 7,

@@ -11,10 +11,10 @@ use super::point::{
     ByteForm, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile,
     LetterOrder, Parity, PortKind,
 };
-use super::remark::{FileLocation, Finding};
+use super::remark::{FileLocation, RemarkCause};
 use super::source::ValueSource;
 use super::tree::{DEPTH, Tree, TreeValue};
-use super::{Refusal, number, table_words, yaml};
+use super::{ImportRefusal, number, table_words, yaml};
 use crate::spec::Table;
 
 /// Keys that are no part of a name.
@@ -30,7 +30,7 @@ const COMPUTED: [&str; 7] = ["add", "mul", "div", "sign", "script", "js", "go"];
 ///
 /// # Errors
 /// It is not YAML, or has no `register:`.
-pub fn read(text: &str) -> Result<Imported, Refusal> {
+pub fn read(text: &str) -> Result<Imported, ImportRefusal> {
     let root = yaml::read(&without_templates(text))?;
     let mut walk = Walk {
         out: Imported::default(),
@@ -44,11 +44,11 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
         Some(render) => {
             let line = root.get("render").map_or(0, |r| r.line);
             let inner = yaml::read(&without_templates(render)).map_err(|e| match e {
-                Refusal::Malformed {
+                ImportRefusal::Malformed {
                     line: inside,
                     format,
                     why,
-                } => Refusal::Malformed {
+                } => ImportRefusal::Malformed {
                     line: line + inside,
                     format,
                     why,
@@ -65,7 +65,7 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
         link,
     } = walk;
     if out.entries == 0 {
-        return Err(Refusal::Nothing("key register:"));
+        return Err(ImportRefusal::Nothing("key register:"));
     }
     let number = out.profile(profile);
     if let Some((port, unit)) = link {
@@ -125,12 +125,13 @@ impl Walk {
         let at = |of: &Tree, path: &[String]| FileLocation::new(line + of.line, &name(path));
         for (key, value) in tree.entries() {
             if COMPUTED.contains(&key.as_str()) {
-                self.out.remark(at(value, path), &**key, Finding::Composite);
+                self.out
+                    .remark(at(value, path), &**key, RemarkCause::Composite);
             }
             if key == "value" && tree.text("source") == Some("sunspec") {
                 self.out.entries += 1;
                 self.out
-                    .remark(at(value, path), value.shown(), Finding::Protocol);
+                    .remark(at(value, path), value.shown(), RemarkCause::Protocol);
             }
             if key == "register" {
                 continue;
@@ -152,9 +153,11 @@ impl Walk {
         let text = |key: &str| register.get(key).map(Tree::shown).unwrap_or_default();
         for key in ["address", "type", "decode"] {
             if text(key).contains("$(") {
-                return self
-                    .out
-                    .remark(at, format!("{key}: {}", text(key)), Finding::Expression);
+                return self.out.remark(
+                    at,
+                    format!("{key}: {}", text(key)),
+                    RemarkCause::Expression,
+                );
             }
         }
         let kind = text("type");
@@ -164,13 +167,13 @@ impl Walk {
             "coil" => (Table::Coil, false),
             "discrete" | "discreteinput" => (Table::DiscreteInput, false),
             other if other.starts_with("write") => {
-                return self.out.remark(at, other, Finding::WriteOnly);
+                return self.out.remark(at, other, RemarkCause::WriteOnly);
             }
-            other => return self.out.remark(at, other, Finding::Table),
+            other => return self.out.remark(at, other, RemarkCause::Table),
         };
         let written = text("address");
         let Some(address) = number::whole(&written).and_then(|n| u16::try_from(n).ok()) else {
-            return self.out.remark(at, written, Finding::Address);
+            return self.out.remark(at, written, RemarkCause::Address);
         };
         let decode = register
             .any(&["decode", "encoding"])
@@ -193,7 +196,7 @@ impl Walk {
                 .filter(|shape| *shape != ByteForm::Bool),
         };
         let Some(mut shape) = shape else {
-            return self.out.remark(at, decode, Finding::Type);
+            return self.out.remark(at, decode, RemarkCause::Type);
         };
         let mask = register
             .text("bitmask")
@@ -216,10 +219,11 @@ impl Walk {
             (Some(mask), ByteForm::Number(word)) if word.starts_with('u') => {
                 point_mask = Some(mask)
             }
-            (Some(mask), _) => {
-                self.out
-                    .remark(at.clone(), format!("bitmask: {mask:#x}"), Finding::Setting)
-            }
+            (Some(mask), _) => self.out.remark(
+                at.clone(),
+                format!("bitmask: {mask:#x}"),
+                RemarkCause::Setting,
+            ),
             (None, _) => {}
         }
         let mut point =
@@ -227,7 +231,7 @@ impl Walk {
         point.mask = point_mask;
         point.high_half = plain == "bool8";
         if let (ByteForm::Number(_), "bool8" | "bool16") = (shape, plain) {
-            self.out.remark(at.clone(), &*decode, Finding::OnOff);
+            self.out.remark(at.clone(), &*decode, RemarkCause::OnOff);
         }
         point.writable = writable;
         point.order = if swapped.is_some() {
@@ -245,11 +249,13 @@ impl Walk {
             match number::decimal(written) {
                 Some(by) => point.scale = number::factor(by),
                 None if written.contains("$(") => {
-                    return self
-                        .out
-                        .remark(at, format!("scale: {written}"), Finding::Expression);
+                    return self.out.remark(
+                        at,
+                        format!("scale: {written}"),
+                        RemarkCause::Expression,
+                    );
                 }
-                None => self.out.remark(at, written, Finding::Factor),
+                None => self.out.remark(at, written, RemarkCause::Factor),
             }
         }
         self.link(source, line);
@@ -262,27 +268,28 @@ impl Walk {
         if self.link.is_some() {
             return;
         }
-        let carrier = match (text("uri"), text("device")) {
+        let port_kind = match (text("uri"), text("device")) {
             (Some(uri), _) => PortKind::endpoint(uri),
             (None, Some(device)) if device.starts_with("/dev/") => Some(serial(device, source)),
             (None, Some(_)) => None,
             (None, None) => return,
         };
-        let Some(carrier) = carrier else {
+        let Some(port_kind) = port_kind else {
             let seen = text("uri").or(text("device")).unwrap_or_default();
             return self.out.remark(
                 FileLocation::new(line + source.line, ""),
                 seen,
-                Finding::Port,
+                RemarkCause::Port,
             );
         };
-        let is_rtu = source.text("rtu") == Some("true") && matches!(carrier, PortKind::Tcp { .. });
+        let is_rtu =
+            source.text("rtu") == Some("true") && matches!(port_kind, PortKind::Tcp { .. });
         let unit = text("id")
             .and_then(number::whole)
             .and_then(|n| u8::try_from(n).ok());
         let port = ImportedPort {
             name: String::new(),
-            carrier,
+            port_kind,
             frames: if is_rtu { Frames::Rtu } else { Frames::Usual },
             response_ms: text("timeout").and_then(number::span),
             is_example: false,

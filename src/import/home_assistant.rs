@@ -12,17 +12,17 @@ use std::collections::BTreeMap;
 use super::point::{
     ByteForm, Frames, Imported, ImportedPoint, ImportedPort, LetterOrder, PortKind, SerialKeys,
 };
-use super::remark::{FileLocation, Finding};
+use super::remark::{FileLocation, RemarkCause};
 use super::source::ValueSource;
 use super::tree::{Tree, TreeValue};
-use super::{Refusal, number, table_words, yaml};
+use super::{ImportRefusal, number, table_words, yaml};
 use crate::spec::Table;
 
 /// Reads a configuration.
 ///
 /// # Errors
 /// It is not YAML, or has no `modbus:`.
-pub fn read(text: &str) -> Result<Imported, Refusal> {
+pub fn read(text: &str) -> Result<Imported, ImportRefusal> {
     let root = yaml::read(text)?;
     let hubs = match root.get("modbus") {
         Some(hubs) => hubs.as_list(),
@@ -35,13 +35,13 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
             out.remark(
                 FileLocation::new(hub.line, "modbus"),
                 text,
-                Finding::Elsewhere,
+                RemarkCause::Elsewhere,
             );
         }
         Hub::read(hub, &mut out);
     }
     match out.entries == 0 && out.remarks.is_empty() {
-        true => Err(Refusal::Nothing("section modbus:")),
+        true => Err(ImportRefusal::Nothing("section modbus:")),
         false => Ok(out),
     }
 }
@@ -117,10 +117,10 @@ impl Hub<'_> {
         let address = number::whole(&written).and_then(|n| u16::try_from(n).ok());
         if address.is_none() {
             let finding = match written.as_str() {
-                "" => Finding::Incomplete,
-                text if text.starts_with('!') => Finding::Elsewhere,
-                text if text.contains("{{") => Finding::Expression,
-                _ => Finding::Address,
+                "" => RemarkCause::Incomplete,
+                text if text.starts_with('!') => RemarkCause::Elsewhere,
+                text if text.contains("{{") => RemarkCause::Expression,
+                _ => RemarkCause::Address,
             };
             self.out.remark(at, written, finding);
         }
@@ -134,15 +134,18 @@ impl Hub<'_> {
             number::whole(id).and_then(|n| u8::try_from(n).ok())
         });
         let Some(unit) = unit else {
-            return self
-                .out
-                .remark(Hub::place(entry), shown.unwrap_or_default(), Finding::Unit);
+            return self.out.remark(
+                Hub::place(entry),
+                shown.unwrap_or_default(),
+                RemarkCause::Unit,
+            );
         };
         let every = entry.text("scan_interval").and_then(number::span);
         point.interval_ms = every.filter(|ms| *ms > 0);
         if every == Some(0) {
             let seen = "scan_interval: 0";
-            self.out.remark(Hub::place(entry), seen, Finding::Setting);
+            self.out
+                .remark(Hub::place(entry), seen, RemarkCause::Setting);
         }
         // Settings that change the value: beyond a limit, Home Assistant shows the limit.
         for key in [
@@ -153,7 +156,8 @@ impl Hub<'_> {
         ] {
             if let Some(setting) = entry.get(key) {
                 let seen = format!("{key}: {}", setting.shown());
-                self.out.remark(Hub::place(entry), seen, Finding::Setting);
+                self.out
+                    .remark(Hub::place(entry), seen, RemarkCause::Setting);
             }
         }
         self.units.entry(unit).or_default().push(point);
@@ -165,12 +169,13 @@ impl Hub<'_> {
         let kind = entry.text("data_type").unwrap_or("int16");
         if kind == "custom" || entry.get("structure").is_some() {
             let seen = entry.text("structure").unwrap_or(kind);
-            self.out.remark(Hub::place(entry), seen, Finding::Composite);
+            self.out
+                .remark(Hub::place(entry), seen, RemarkCause::Composite);
             return None;
         }
         let shape = table_words::shape(kind, count).map(|(shape, _)| shape);
         if shape.is_none() {
-            self.out.remark(Hub::place(entry), kind, Finding::Type);
+            self.out.remark(Hub::place(entry), kind, RemarkCause::Type);
         }
         shape
     }
@@ -198,7 +203,8 @@ impl Hub<'_> {
             let found = number::decimal(written);
             if found.is_none() {
                 let seen = format!("{key}: {written}");
-                self.out.remark(Hub::place(entry), seen, Finding::Factor);
+                self.out
+                    .remark(Hub::place(entry), seen, RemarkCause::Factor);
             }
             found
         };
@@ -220,7 +226,11 @@ impl Hub<'_> {
         let table = match entry.text("input_type") {
             Some("input") => Table::InputRegister,
             None | Some("holding") => Table::HoldingRegister,
-            Some(other) => return self.out.remark(Hub::place(entry), other, Finding::Table),
+            Some(other) => {
+                return self
+                    .out
+                    .remark(Hub::place(entry), other, RemarkCause::Table);
+            }
         };
         let Some(address) = self.address(entry, "address") else {
             return;
@@ -249,7 +259,7 @@ impl Hub<'_> {
             Some(word) => match table(word) {
                 Some(table) => table,
                 None => {
-                    return self.out.remark(Hub::place(entry), word, Finding::Table);
+                    return self.out.remark(Hub::place(entry), word, RemarkCause::Table);
                 }
             },
         };
@@ -283,7 +293,7 @@ impl Hub<'_> {
             Some(word) => match self::table(word) {
                 Some(table) => table,
                 None => {
-                    return self.out.remark(Hub::place(entry), word, Finding::Table);
+                    return self.out.remark(Hub::place(entry), word, RemarkCause::Table);
                 }
             },
         };
@@ -325,11 +335,11 @@ impl Hub<'_> {
                 }
                 _ => self
                     .out
-                    .remark(Hub::place(entry), "command_on", Finding::OnOff),
+                    .remark(Hub::place(entry), "command_on", RemarkCause::OnOff),
             }
         } else if states != (Some(vec![0]), Some(vec![1])) {
             self.out
-                .remark(Hub::place(entry), "command_on", Finding::OnOff);
+                .remark(Hub::place(entry), "command_on", RemarkCause::OnOff);
         }
         self.add(entry, point);
     }
@@ -363,7 +373,7 @@ impl Hub<'_> {
             {
                 // A register for each mode.
                 self.out
-                    .remark(Hub::place(entry), list.shown(), Finding::Composite);
+                    .remark(Hub::place(entry), list.shown(), RemarkCause::Composite);
                 continue;
             }
             let Some(address) = self.address(entry, key) else {
@@ -405,7 +415,7 @@ impl Hub<'_> {
                 self.out.remark(
                     at,
                     format!("{key}: {}", setting.shown()),
-                    Finding::Composite,
+                    RemarkCause::Composite,
                 );
             }
         }
@@ -413,7 +423,7 @@ impl Hub<'_> {
 
     fn other(&mut self, entry: &Tree) {
         self.out
-            .remark(Hub::place(entry), "covers", Finding::Composite);
+            .remark(Hub::place(entry), "covers", RemarkCause::Composite);
     }
 }
 
@@ -445,7 +455,7 @@ fn port(hub: &Tree, name: &str, out: &mut Imported) -> usize {
     };
     let serial = |device: &str| PortKind::serial(device, hub, keys);
     let host = hub.text("host").unwrap_or_default();
-    let (carrier, frames) = match kind {
+    let (port_kind, frames) = match kind {
         "serial" => {
             let is_ascii = hub.text("method") == Some("ascii");
             let frames = if is_ascii {
@@ -466,20 +476,20 @@ fn port(hub: &Tree, name: &str, out: &mut Imported) -> usize {
         }
         _ => (None, Frames::Usual),
     };
-    let carrier = carrier.unwrap_or_else(|| {
+    let port_kind = port_kind.unwrap_or_else(|| {
         let seen = format!("{kind} {host} {port}");
         let is_elsewhere = seen.contains('!');
         let finding = if is_elsewhere {
-            Finding::Elsewhere
+            RemarkCause::Elsewhere
         } else {
-            Finding::Port
+            RemarkCause::Port
         };
         out.remark(at, seen, finding);
         serial("/dev/ttyUSB0")
     });
     out.port(ImportedPort {
         name: String::new(),
-        carrier,
+        port_kind,
         frames,
         response_ms: hub.text("timeout").and_then(number::span),
         is_example: false,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::remark::Finding;
+use super::remark::RemarkCause;
 use super::source::ValueSource;
 use crate::spec::Table;
 
@@ -66,10 +66,10 @@ pub struct Identifiers {
 impl Identifiers {
     /// Makes the identifier of a point with this name and source, and says what the user has to
     /// know of it.
-    pub fn of(&mut self, name: &str, source: &ValueSource) -> (String, Option<Finding>) {
+    pub fn of(&mut self, name: &str, source: &ValueSource) -> (String, Option<RemarkCause>) {
         let (wanted, mut finding) = match spelt(name) {
             Some(id) => (id, None),
-            None => (of_source(source), Some(Finding::IdentifierMade)),
+            None => (of_source(source), Some(RemarkCause::IdentifierMade)),
         };
         let mut id = wanted.clone();
         if RESERVED.contains(&id.as_str()) {
@@ -81,7 +81,7 @@ impl Identifiers {
             n += 1;
         }
         if id != wanted {
-            finding = Some(Finding::IdentifierTaken);
+            finding = Some(RemarkCause::IdentifierTaken);
         }
         self.taken.insert(id.clone());
         (id, finding)

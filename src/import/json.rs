@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Refusal;
+use super::ImportRefusal;
 use super::tree::{Tree, TreeValue, ValueAllowance};
 
 /// Reads a text; `//` and `/* */` outside of strings are comments, and a comma before a closing
@@ -10,9 +10,9 @@ use super::tree::{Tree, TreeValue, ValueAllowance};
 ///
 /// # Errors
 /// It is not JSON, or too much.
-pub fn read(text: &str) -> Result<Tree, Refusal> {
+pub fn read(text: &str) -> Result<Tree, ImportRefusal> {
     let plain = without_comments(text);
-    let value: Value = serde_json::from_str(&plain).map_err(|e| Refusal::Malformed {
+    let value: Value = serde_json::from_str(&plain).map_err(|e| ImportRefusal::Malformed {
         line: u32::try_from(e.line()).unwrap_or(0),
         format: "JSON",
         why: e.to_string(),
@@ -20,7 +20,7 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
     tree(value, &mut ValueAllowance::default(), 0)
 }
 
-fn tree(value: Value, left: &mut ValueAllowance, depth: usize) -> Result<Tree, Refusal> {
+fn tree(value: Value, left: &mut ValueAllowance, depth: usize) -> Result<Tree, ImportRefusal> {
     left.take(depth)?;
     let is = match value {
         Value::Null => TreeValue::Nothing,

@@ -22,7 +22,7 @@
 //!   does not give) is either a rule of the dialect or a remark.
 //! - No point becomes writable: whether the platform may write is decided by the operator. The
 //!   comments say what the source allowed.
-//! - Bad input is a remark or a [`Refusal`], never a panic; the size of a file, the number of its
+//! - Bad input is a remark or a [`ImportRefusal`], never a panic; the size of a file, the number of its
 //!   values and the depth of its nesting are bounded ([`LARGEST`], [`tree`]).
 //! - What is written is valid: identifiers, names, numbers and addresses are checked before they
 //!   become a part of the form. Comments hold no character that could end a line.
@@ -51,7 +51,7 @@ pub mod yaml;
 
 pub use kind::FileKind;
 pub use point::{Imported, ImportedPoint};
-pub use remark::{Finding, Remark};
+pub use remark::{Remark, RemarkCause};
 
 /// The largest file that is read, in bytes: the configuration's own bound.
 pub const LARGEST: u64 = 4 << 20;
@@ -64,7 +64,7 @@ pub const MOST_DEVICES: usize = 2000;
 
 /// Why nothing of a file could be carried over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum ImportRefusal {
     /// It is no text.
     #[error("the file is no text: {0}")]
     NoText(&'static str),
@@ -114,15 +114,15 @@ pub struct Wishes {
 ///
 /// # Errors
 /// Why nothing could be carried over.
-pub fn import(bytes: &[u8], wishes: &Wishes) -> Result<Imported, Refusal> {
+pub fn import(bytes: &[u8], wishes: &Wishes) -> Result<Imported, ImportRefusal> {
     if bytes.len() as u64 > LARGEST {
-        return Err(Refusal::TooMuch);
+        return Err(ImportRefusal::TooMuch);
     }
     let (text, encoding) = text::decoded(bytes)?;
     let kind = match wishes.kind.or_else(|| kind::recognised(&text)) {
         Some(kind) => kind,
-        None if kind::is_command(&text) => return Err(Refusal::CommandLine),
-        None => return Err(Refusal::Unknown),
+        None if kind::is_command(&text) => return Err(ImportRefusal::CommandLine),
+        None => return Err(ImportRefusal::Unknown),
     };
     let mut imported = match kind {
         FileKind::RegisterList => register_list::read(&text)?,
@@ -136,7 +136,7 @@ pub fn import(bytes: &[u8], wishes: &Wishes) -> Result<Imported, Refusal> {
     imported.encoding = encoding;
     imported.complete(wishes);
     match imported.points() {
-        0 if imported.remarks.is_empty() => Err(Refusal::Nothing(kind.what())),
+        0 if imported.remarks.is_empty() => Err(ImportRefusal::Nothing(kind.what())),
         _ => Ok(imported),
     }
 }

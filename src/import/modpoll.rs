@@ -12,17 +12,17 @@
 use super::point::{
     ByteForm, Imported, ImportedDevice, ImportedPoint, ImportedProfile, LetterOrder,
 };
-use super::remark::{FileLocation, Finding};
+use super::remark::{FileLocation, RemarkCause};
 use super::source::ValueSource;
 use super::table::Row;
-use super::{Refusal, number, table, table_words};
+use super::{ImportRefusal, number, table, table_words};
 use crate::spec::Table;
 
 /// Reads a table.
 ///
 /// # Errors
 /// It is no table.
-pub fn read(text: &str) -> Result<Imported, Refusal> {
+pub fn read(text: &str) -> Result<Imported, ImportRefusal> {
     let mut reading = ModpollReading::default();
     for row in &table::read(text)? {
         match row.cell(0).to_ascii_lowercase().as_str() {
@@ -58,7 +58,7 @@ impl ModpollReading {
         let unit = number::whole(row.cell(2)).and_then(|n| u8::try_from(n).ok());
         let at = FileLocation::new(row.line, &name);
         let Some(unit) = unit.filter(|unit| (1..=254).contains(unit)) else {
-            self.out.remark(at, row.cell(2), Finding::Unit);
+            self.out.remark(at, row.cell(2), RemarkCause::Unit);
             self.out.profiles.push(ImportedProfile::default());
             return;
         };
@@ -91,8 +91,11 @@ impl ModpollReading {
             order,
         });
         if self.poll.is_none() {
-            self.out
-                .remark(FileLocation::new(row.line, ""), row.cell(1), Finding::Table);
+            self.out.remark(
+                FileLocation::new(row.line, ""),
+                row.cell(1),
+                RemarkCause::Table,
+            );
         }
     }
 
@@ -105,17 +108,17 @@ impl ModpollReading {
             order,
         }) = self.poll
         else {
-            return self.out.remark(at, row.cell(2), Finding::Table);
+            return self.out.remark(at, row.cell(2), RemarkCause::Table);
         };
         // Without the style 40001: the table is known, and the number is that of the protocol.
         let written = row.cell(2);
         let (whole, bit) = written.split_once(':').unwrap_or((written, ""));
         let bit: Option<u8> = bit.parse().ok().filter(|bit| *bit < 16);
         let Some(address) = number::whole(whole).and_then(|n| u16::try_from(n).ok()) else {
-            return self.out.remark(at, written, Finding::Address);
+            return self.out.remark(at, written, RemarkCause::Address);
         };
         let Some(writable) = table_words::access(row.cell(4)) else {
-            return self.out.remark(at, row.cell(4), Finding::WriteOnly);
+            return self.out.remark(at, row.cell(4), RemarkCause::WriteOnly);
         };
         let kind = row.cell(3);
         let text = kind.to_ascii_lowercase();
@@ -136,7 +139,7 @@ impl ModpollReading {
         let points: Vec<(u16, ByteForm, String)> = match (typed, table.is_bits()) {
             (Some(ByteForm::Bool) | None, true) => {
                 let Some(first) = coil(start, address) else {
-                    return self.out.remark(at, written, Finding::Address);
+                    return self.out.remark(at, written, RemarkCause::Address);
                 };
                 let coils = (0..many).filter_map(|n| Some((first.checked_add(n)?, n)));
                 coils
@@ -161,13 +164,13 @@ impl ModpollReading {
                     };
                     vec![(address, shape, row.cell(1).to_owned())]
                 }
-                None => return self.out.remark(at, kind, Finding::Type),
+                None => return self.out.remark(at, kind, RemarkCause::Type),
             },
         };
         let written = row.cell(6);
         let scale = number::decimal(written);
         if scale.is_none() && !written.is_empty() {
-            self.out.remark(at.clone(), written, Finding::Factor);
+            self.out.remark(at.clone(), written, RemarkCause::Factor);
         }
         if self.out.profiles.is_empty() {
             self.out.profiles.push(ImportedProfile::default());
@@ -187,7 +190,7 @@ impl ModpollReading {
             profile.points.push(point);
         }
         if matches!(order, LetterOrder::Badc | LetterOrder::Dcba) {
-            self.out.remark(at, order.word(), Finding::Order);
+            self.out.remark(at, order.word(), RemarkCause::Order);
         }
     }
 }

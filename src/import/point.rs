@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::identifier::{self, Identifiers};
 use super::kind::FileKind;
-use super::remark::{FileLocation, Finding, Remark};
+use super::remark::{FileLocation, Remark, RemarkCause};
 use super::source::ValueSource;
 use super::tree::Tree;
 use super::{MOST_DEVICES, MOST_POINTS, Wishes, number};
@@ -329,7 +329,7 @@ pub struct ImportedPort {
     /// Its name; empty until the import is complete.
     pub name: String,
     /// What it is.
-    pub carrier: PortKind,
+    pub port_kind: PortKind,
     /// How frames are written there.
     pub frames: Frames,
     /// How long a reply is waited for, in milliseconds.
@@ -377,7 +377,7 @@ pub struct Imported {
 
 impl Imported {
     /// Adds a remark.
-    pub fn remark(&mut self, at: FileLocation, seen: impl Into<String>, finding: Finding) {
+    pub fn remark(&mut self, at: FileLocation, seen: impl Into<String>, finding: RemarkCause) {
         self.remark_of(1, at, seen, finding);
     }
 
@@ -387,7 +387,7 @@ impl Imported {
         entries: usize,
         at: FileLocation,
         seen: impl Into<String>,
-        finding: Finding,
+        finding: RemarkCause,
     ) {
         let seen = seen.into();
         self.remarks.push(Remark {
@@ -404,9 +404,9 @@ impl Imported {
         self.profiles.iter().map(|p| p.points.len()).sum()
     }
 
-    /// Returns the number of this port; one with the same carrier is the same port.
+    /// Returns the number of this port; one of the same kind is the same port.
     pub fn port(&mut self, port: ImportedPort) -> usize {
-        let same = |p: &ImportedPort| p.carrier == port.carrier && p.frames == port.frames;
+        let same = |p: &ImportedPort| p.port_kind == port.port_kind && p.frames == port.frames;
         if let Some(n) = self.ports.iter().position(same) {
             return n;
         }
@@ -495,7 +495,7 @@ impl Imported {
                 true => ("/dev/ttyUSB0, 2400 8E1", 2400, Some(Parity::Even)),
                 false => ("/dev/ttyUSB0, 9600 8N1", 9600, None),
             };
-            self.remark(FileLocation::default(), seen, Finding::NoPort);
+            self.remark(FileLocation::default(), seen, RemarkCause::NoPort);
             self.ports.push(example_port(baud, parity));
         }
         if self.devices.is_empty() {
@@ -514,7 +514,7 @@ impl Imported {
                 true => "address 000000000001",
                 false => "unit 1",
             };
-            self.remark(FileLocation::default(), seen, Finding::NoDevice);
+            self.remark(FileLocation::default(), seen, RemarkCause::NoDevice);
         }
         self.make_names();
     }
@@ -525,7 +525,7 @@ impl Imported {
         let (mut lines, mut racks) = (0, 0);
         for port in &mut self.ports {
             let given = identifier::name(&port.name);
-            let name = given.unwrap_or_else(|| match port.carrier {
+            let name = given.unwrap_or_else(|| match port.port_kind {
                 PortKind::Serial { .. } => {
                     lines += 1;
                     format!("line{lines}")
@@ -559,14 +559,14 @@ impl Imported {
         let is_wrong = |device: &ImportedDevice| {
             let port = ports.get(device.port);
             let is_plain_tcp = port.is_some_and(|port| {
-                matches!(port.carrier, PortKind::Tcp { .. }) && port.frames == Frames::Usual
+                matches!(port.port_kind, PortKind::Tcp { .. }) && port.frames == Frames::Usual
             });
             device.unit == Some(0) && !is_plain_tcp
         };
         let (wrong, right): (Vec<_>, Vec<_>) = self.devices.drain(..).partition(is_wrong);
         self.devices = right;
         for device in wrong {
-            self.remark(FileLocation::new(0, &device.name), "0", Finding::Unit);
+            self.remark(FileLocation::new(0, &device.name), "0", RemarkCause::Unit);
         }
     }
 
@@ -581,13 +581,13 @@ impl Imported {
         }
         if beyond > 0 {
             let seen = crate::base::text::counted(beyond, "point");
-            self.remark(FileLocation::default(), seen, Finding::TooMany);
+            self.remark(FileLocation::default(), seen, RemarkCause::TooMany);
         }
         let beyond = self.devices.len().saturating_sub(MOST_DEVICES);
         if beyond > 0 {
             self.devices.truncate(MOST_DEVICES);
             let seen = crate::base::text::counted(beyond, "device");
-            self.remark(FileLocation::default(), seen, Finding::TooMany);
+            self.remark(FileLocation::default(), seen, RemarkCause::TooMany);
         }
     }
 
@@ -635,7 +635,7 @@ impl Imported {
 fn example_port(baud: u32, parity: Option<Parity>) -> ImportedPort {
     ImportedPort {
         name: String::new(),
-        carrier: PortKind::Serial {
+        port_kind: PortKind::Serial {
             device: "/dev/ttyUSB0".into(),
             baud: Some(baud),
             data_bits: None,
@@ -660,7 +660,7 @@ fn check_points(profile: &mut ImportedProfile, remarks: &mut Vec<Remark>) {
             remarks.push(Remark {
                 at: point.at.clone(),
                 seen: format!("{address} + {}", point.shape.width()),
-                finding: Finding::BeyondTable,
+                finding: RemarkCause::BeyondTable,
                 entries: 1,
             });
         }

@@ -16,24 +16,24 @@ use self::factor::{Decimals, Factors};
 use super::point::{
     ByteForm, Imported, ImportedDevice, ImportedPoint, ImportedProfile, LetterOrder,
 };
-use super::remark::{FileLocation, Finding};
+use super::remark::{FileLocation, RemarkCause};
 use super::source::ValueSource;
 use super::table::Row;
-use super::{Refusal, number, table, table_words};
+use super::{ImportRefusal, number, table, table_words};
 use crate::spec::Table;
 
 /// Reads a list.
 ///
 /// # Errors
 /// It is no table, or none with a header that is understood.
-pub fn read(text: &str) -> Result<Imported, Refusal> {
+pub fn read(text: &str) -> Result<Imported, ImportRefusal> {
     let rows = table::read(text)?;
     let headed = rows.iter().take(30).enumerate().find_map(|(n, row)| {
         let columns = Columns::of(row);
         columns.is_header().then_some((n, columns))
     });
     let Some((at, columns)) = headed else {
-        return Err(Refusal::Nothing(
+        return Err(ImportRefusal::Nothing(
             "header: a row with words such as name, address, type",
         ));
     };
@@ -49,12 +49,12 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
         seen: ListTraits::default(),
     };
     if let Some(at) = from_one {
-        reading.out.remark(at, "16", Finding::BitsFromOne);
+        reading.out.remark(at, "16", RemarkCause::BitsFromOne);
     }
     if let Some(header) = rows.get(at) {
         for head in reading.columns.unknown(header) {
             let place = FileLocation::new(header.line, head);
-            reading.out.remark(place, head, Finding::Column);
+            reading.out.remark(place, head, RemarkCause::Column);
         }
     }
     for row in rows.iter().skip(at + 1) {
@@ -99,7 +99,7 @@ impl Alike {
         self.rows += 1;
     }
 
-    fn tell(self, finding: Finding, out: &mut Imported) {
+    fn tell(self, finding: RemarkCause, out: &mut Imported) {
         if let Some((at, seen)) = self.first {
             out.remark_of(self.rows, at, seen, finding);
         }
@@ -161,7 +161,7 @@ impl ListReading {
         let cell = |column| columns.cell(row, column);
         let written = cell(Column::Address).to_owned();
         if written.is_empty() || at.entry.is_empty() {
-            return self.out.remark(at, written, Finding::Incomplete);
+            return self.out.remark(at, written, RemarkCause::Incomplete);
         }
         let told = cell(Column::Table);
         let named = table_words::table(told).or(self.section);
@@ -178,15 +178,15 @@ impl ListReading {
             Ok(address) => address,
             Err(why) => {
                 let finding = match why {
-                    number::NoAddress::Scientific => Finding::Scientific,
-                    number::NoAddress::Text => Finding::Address,
+                    number::NoAddress::Scientific => RemarkCause::Scientific,
+                    number::NoAddress::Text => RemarkCause::Address,
                 };
                 return self.out.remark(at, written, finding);
             }
         };
         let access = cell(Column::Access);
         let Some(writable) = table_words::access(access) else {
-            return self.out.remark(at, access, Finding::WriteOnly);
+            return self.out.remark(at, access, RemarkCause::WriteOnly);
         };
         let kind = cell(Column::Type).to_owned();
         let count = number::whole(cell(Column::Count)).and_then(|n| u16::try_from(n).ok());
@@ -197,7 +197,7 @@ impl ListReading {
                 let last = last.filter(|last| last.table == address.table && last.bit.is_none());
                 let beyond = last.and_then(|last| last.address.checked_sub(address.address));
                 let Some(all) = beyond.and_then(|n| n.checked_add(1)) else {
-                    return self.out.remark(at, written, Finding::Registers);
+                    return self.out.remark(at, written, RemarkCause::Registers);
                 };
                 Some(all)
             }
@@ -206,7 +206,7 @@ impl ListReading {
         let Some(table) = address.table.or(named) else {
             // A bit of a table that is not told may be of two.
             if !told.is_empty() {
-                return self.out.remark(at, told, Finding::Table);
+                return self.out.remark(at, told, RemarkCause::Table);
             }
             self.seen.assumed_table.add(&at, &written);
             return self.point(
@@ -230,7 +230,7 @@ impl ListReading {
         let cell = |column| columns.cell(row, column);
         let told = cell(Column::Bit);
         let Ok(bits) = bit::of(told, self.first_bit) else {
-            return self.out.remark(at, told, Finding::Bit);
+            return self.out.remark(at, told, RemarkCause::Bit);
         };
         self.seen.bits += usize::from(bits.is_some());
         let single = bits.as_ref().filter(|bits| bits.start() == bits.end());
@@ -262,8 +262,8 @@ impl ListReading {
         };
         let Some((shape, typed_order)) = typed else {
             let finding = match table_words::is_text(&kind) {
-                true => Finding::Length,
-                false => Finding::Type,
+                true => RemarkCause::Length,
+                false => RemarkCause::Type,
             };
             return self.out.remark(at, kind, finding);
         };
@@ -273,7 +273,7 @@ impl ListReading {
         let is_whole = table.is_bits() || (is_part && is_bit);
         if !is_whole {
             let seen = format!("{} {told}, {kind}", cell(Column::Address));
-            return self.out.remark(at, seen, Finding::Bit);
+            return self.out.remark(at, seen, RemarkCause::Bit);
         }
         let order = order.or(typed_order).unwrap_or_default();
         if let Some(width) = width
@@ -281,7 +281,7 @@ impl ListReading {
             && width != shape.width()
         {
             let seen = format!("{kind}, {width}");
-            return self.out.remark(at, seen, Finding::Registers);
+            return self.out.remark(at, seen, RemarkCause::Registers);
         }
         if address.is_notation {
             self.seen.notation.add(&at, cell(Column::Address));
@@ -311,7 +311,7 @@ impl ListReading {
             self.take(factors, &mut point);
         }
         if matches!(order, LetterOrder::Badc | LetterOrder::Dcba) {
-            self.out.remark(at, order.word(), Finding::Order);
+            self.out.remark(at, order.word(), RemarkCause::Order);
         }
         match self.unit {
             Some(unit) => self.units.entry(unit).or_default().push(point),
@@ -335,7 +335,7 @@ impl ListReading {
         let unit = unit.filter(|unit| *unit > 0);
         match unit {
             Some(_) => self.unit = unit,
-            None => self.out.remark(at.clone(), written, Finding::Unit),
+            None => self.out.remark(at.clone(), written, RemarkCause::Unit),
         }
         unit.is_some()
     }
@@ -359,7 +359,7 @@ impl ListReading {
         let written = cell(Column::Data).to_owned();
         let digits = written.replace([' ', '-', '.', '_'], "");
         if number::is_scientific(&written) {
-            return self.out.remark(at, written, Finding::Scientific);
+            return self.out.remark(at, written, RemarkCause::Scientific);
         }
         let is_hex = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
         // Four digits are an identifier of 1997.
@@ -367,7 +367,7 @@ impl ListReading {
             || digits.len() > 8
             || (digits.len() == 4 && digits.starts_with(['9', 'A', 'B', 'C', 'E']))
         {
-            return self.out.remark(at, written, Finding::MeterDigits);
+            return self.out.remark(at, written, RemarkCause::MeterDigits);
         }
         let format = cell(Column::Format)
             .trim()
@@ -379,11 +379,11 @@ impl ListReading {
                 .chars()
                 .all(|c| "X.".contains(c));
         if at.entry.is_empty() {
-            return self.out.remark(at, written, Finding::Incomplete);
+            return self.out.remark(at, written, RemarkCause::Incomplete);
         }
         if !is_format {
             let seen = format!("{written} {format}");
-            return self.out.remark(at, seen, Finding::NoFormat);
+            return self.out.remark(at, seen, RemarkCause::NoFormat);
         }
         let format = match format.strip_prefix(['-', '+']) {
             Some(rest) => format!("±{rest}"),
@@ -391,7 +391,7 @@ impl ListReading {
         };
         if digits.len() < 8 {
             self.out
-                .remark(at.clone(), &*written, Finding::IdentifierZeros);
+                .remark(at.clone(), &*written, RemarkCause::IdentifierZeros);
         }
         // XXXXXX.XX says the decimals already.
         let decimals = match format.contains('.') {
@@ -410,16 +410,17 @@ impl ListReading {
     fn meter(&mut self, row: &Row, at: FileLocation) {
         let written = self.columns.cell(row, Column::Meter).to_owned();
         if number::is_scientific(&written) {
-            return self.out.remark(at, written, Finding::Scientific);
+            return self.out.remark(at, written, RemarkCause::Scientific);
         }
         let digits = written.replace([' ', '-'], "");
         let is_address =
             (1..=12).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         if !is_address {
-            return self.out.remark(at, written, Finding::MeterDigits);
+            return self.out.remark(at, written, RemarkCause::MeterDigits);
         }
         if digits.len() < 12 {
-            self.out.remark(at.clone(), &*written, Finding::MeterZeros);
+            self.out
+                .remark(at.clone(), &*written, RemarkCause::MeterZeros);
         }
         let device = ImportedDevice {
             name: at.entry,
@@ -444,25 +445,25 @@ impl ListReading {
         } = self.seen;
         if self.first_bit == 1 {
             let mut remarks = self.out.remarks.iter_mut();
-            if let Some(of_bits) = remarks.find(|r| r.finding == Finding::BitsFromOne) {
+            if let Some(of_bits) = remarks.find(|r| r.finding == RemarkCause::BitsFromOne) {
                 of_bits.entries = bits.max(1);
             }
         }
-        notation.tell(Finding::Notation, &mut self.out);
-        assumed_table.tell(Finding::TableAssumed, &mut self.out);
-        assumed_type.tell(Finding::TypeAssumed, &mut self.out);
+        notation.tell(RemarkCause::Notation, &mut self.out);
+        assumed_table.tell(RemarkCause::TableAssumed, &mut self.out);
+        assumed_type.tell(RemarkCause::TypeAssumed, &mut self.out);
         if least == Some(1) {
             let at = FileLocation::default();
-            self.out.remark_of(plain, at, "1", Finding::FromOne);
+            self.out.remark_of(plain, at, "1", RemarkCause::FromOne);
         }
-        unit_above.tell(Finding::UnitAbove, &mut self.out);
+        unit_above.tell(RemarkCause::UnitAbove, &mut self.out);
         if self.units.is_empty() {
             self.out.profiles.push(self.profile);
             return self.out;
         }
         // Rows above the first unit id belong to no device.
         for point in self.profile.points {
-            self.out.remark(point.at, "", Finding::Unit);
+            self.out.remark(point.at, "", RemarkCause::Unit);
         }
         self.out.units("", 0, None, self.units);
         self.out

@@ -36,7 +36,7 @@ pub enum EntryOutcome {
 
 /// What there is to say about an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Finding {
+pub enum RemarkCause {
     /// A name or an address is missing.
     Incomplete,
     /// The address is no number that can be an address.
@@ -129,56 +129,56 @@ pub enum Finding {
     NoDevice,
 }
 
-impl Finding {
+impl RemarkCause {
     /// Returns what became of the entry.
     #[must_use]
     pub const fn outcome(self) -> EntryOutcome {
         match self {
-            Finding::Incomplete
-            | Finding::Address
-            | Finding::BeyondTable
-            | Finding::Table
-            | Finding::Type
-            | Finding::Length
-            | Finding::Registers
-            | Finding::Bit
-            | Finding::Scientific
-            | Finding::MeterDigits
-            | Finding::NoFormat
-            | Finding::Expression
-            | Finding::WriteOnly
-            | Finding::Composite
-            | Finding::Disabled
-            | Finding::Protocol
-            | Finding::Unit
-            | Finding::TooMany
-            | Finding::OtherTemplate
-            | Finding::Actions => EntryOutcome::Lost,
-            Finding::Factor
-            | Finding::Precision
-            | Finding::Setting
-            | Finding::Column
-            | Finding::States
-            | Finding::OnOff => EntryOutcome::Reduced,
-            Finding::Port
-            | Finding::Parts
-            | Finding::Condition
-            | Finding::MeterZeros
-            | Finding::IdentifierZeros
-            | Finding::Notation
-            | Finding::FromOne
-            | Finding::BitsFromOne
-            | Finding::UnitAbove
-            | Finding::Decimals
-            | Finding::TypeAssumed
-            | Finding::TableAssumed
-            | Finding::Order
-            | Finding::FloatOrNumber
-            | Finding::IdentifierMade
-            | Finding::IdentifierTaken
-            | Finding::Elsewhere
-            | Finding::NoPort
-            | Finding::NoDevice => EntryOutcome::ToCheck,
+            RemarkCause::Incomplete
+            | RemarkCause::Address
+            | RemarkCause::BeyondTable
+            | RemarkCause::Table
+            | RemarkCause::Type
+            | RemarkCause::Length
+            | RemarkCause::Registers
+            | RemarkCause::Bit
+            | RemarkCause::Scientific
+            | RemarkCause::MeterDigits
+            | RemarkCause::NoFormat
+            | RemarkCause::Expression
+            | RemarkCause::WriteOnly
+            | RemarkCause::Composite
+            | RemarkCause::Disabled
+            | RemarkCause::Protocol
+            | RemarkCause::Unit
+            | RemarkCause::TooMany
+            | RemarkCause::OtherTemplate
+            | RemarkCause::Actions => EntryOutcome::Lost,
+            RemarkCause::Factor
+            | RemarkCause::Precision
+            | RemarkCause::Setting
+            | RemarkCause::Column
+            | RemarkCause::States
+            | RemarkCause::OnOff => EntryOutcome::Reduced,
+            RemarkCause::Port
+            | RemarkCause::Parts
+            | RemarkCause::Condition
+            | RemarkCause::MeterZeros
+            | RemarkCause::IdentifierZeros
+            | RemarkCause::Notation
+            | RemarkCause::FromOne
+            | RemarkCause::BitsFromOne
+            | RemarkCause::UnitAbove
+            | RemarkCause::Decimals
+            | RemarkCause::TypeAssumed
+            | RemarkCause::TableAssumed
+            | RemarkCause::Order
+            | RemarkCause::FloatOrNumber
+            | RemarkCause::IdentifierMade
+            | RemarkCause::IdentifierTaken
+            | RemarkCause::Elsewhere
+            | RemarkCause::NoPort
+            | RemarkCause::NoDevice => EntryOutcome::ToCheck,
         }
     }
 
@@ -186,160 +186,174 @@ impl Finding {
     #[must_use]
     pub const fn why(self) -> &'static str {
         match self {
-            Finding::Incomplete => "the entry has no name or no address",
-            Finding::Address => {
+            RemarkCause::Incomplete => "the entry has no name or no address",
+            RemarkCause::Address => {
                 "this is no address of a register: 0 to 65535, 0x0000 to 0xFFFF, or of the style 40001"
             }
-            Finding::BeyondTable => {
+            RemarkCause::BeyondTable => {
                 "the value has more registers than there are behind its address, or than one reply has"
             }
-            Finding::Table => "which of the four tables the register is in is not told",
-            Finding::Type => "the gateway has no such type",
-            Finding::Length => "the length of the text is not told",
-            Finding::Registers => {
+            RemarkCause::Table => "which of the four tables the register is in is not told",
+            RemarkCause::Type => "the gateway has no such type",
+            RemarkCause::Length => "the length of the text is not told",
+            RemarkCause::Registers => {
                 "the registers that are listed are not as many as the type has, or not beside each other"
             }
-            Finding::Factor => {
+            RemarkCause::Factor => {
                 "this is no number to multiply with or to add; the point has none now"
             }
-            Finding::Precision => {
+            RemarkCause::Precision => {
                 "this may be a factor, a divisor or a number of decimals; the point has no factor now"
             }
-            Finding::Decimals => {
+            RemarkCause::Decimals => {
                 "this is a number of decimals and was taken for a factor: two decimals are 0.01"
             }
-            Finding::Scientific => {
+            RemarkCause::Scientific => {
                 "a spreadsheet has shortened the number, and its last digits are lost"
             }
-            Finding::MeterZeros => {
+            RemarkCause::MeterZeros => {
                 "a meter address has twelve digits: a spreadsheet drops zeros in front, and they are put back"
             }
-            Finding::IdentifierZeros => {
+            RemarkCause::IdentifierZeros => {
                 "a data identifier has eight digits: a spreadsheet drops zeros in front, and they are put back"
             }
-            Finding::MeterDigits => {
+            RemarkCause::MeterDigits => {
                 "this is no meter address (twelve digits) and no data identifier (eight hexadecimal digits)"
             }
-            Finding::NoFormat => "the value of a meter needs a format, such as XXXXXX.XX",
-            Finding::Expression => "an expression, a template or a condition is not computed here",
-            Finding::WriteOnly => "it is written and never read",
-            Finding::Composite => "it is made of several values, or of a structure",
-            Finding::Disabled => "it is switched off in the file",
-            Finding::Parts => "the value is several registers joined; each of them is a point",
-            Finding::Condition => {
+            RemarkCause::NoFormat => "the value of a meter needs a format, such as XXXXXX.XX",
+            RemarkCause::Expression => {
+                "an expression, a template or a condition is not computed here"
+            }
+            RemarkCause::WriteOnly => "it is written and never read",
+            RemarkCause::Composite => "it is made of several values, or of a structure",
+            RemarkCause::Disabled => "it is switched off in the file",
+            RemarkCause::Parts => "the value is several registers joined; each of them is a point",
+            RemarkCause::Condition => {
                 "the entry is there only under a condition, which is not computed here"
             }
-            Finding::Protocol => "only Modbus is carried over",
-            Finding::Port => "the gateway has no such port, or not with this setting",
-            Finding::Unit => "this is no unit id: 1 to 247 on a serial line, 0 to 255 on TCP",
-            Finding::UnitAbove => {
+            RemarkCause::Protocol => "only Modbus is carried over",
+            RemarkCause::Port => "the gateway has no such port, or not with this setting",
+            RemarkCause::Unit => "this is no unit id: 1 to 247 on a serial line, 0 to 255 on TCP",
+            RemarkCause::UnitAbove => {
                 "the entry has no unit id, and that of the entry above it is taken"
             }
-            Finding::Bit => {
+            RemarkCause::Bit => {
                 "this is no bit of a register, 0 to 15, or the type has more than 16 bits"
             }
-            Finding::Column => "this head is not known, and the column is left out",
-            Finding::BitsFromOne => {
+            RemarkCause::Column => "this head is not known, and the column is left out",
+            RemarkCause::BitsFromOne => {
                 "a bit has the number 16, so the bits count from 1, and each got a number less by one"
             }
-            Finding::TooMany => {
+            RemarkCause::TooMany => {
                 "a configuration has 2,000 devices at most, and a profile 5,000 points"
             }
-            Finding::Setting => "the gateway has nothing that corresponds to this setting",
-            Finding::Actions => {
+            RemarkCause::Setting => "the gateway has nothing that corresponds to this setting",
+            RemarkCause::Actions => {
                 "settings that are written at a start, and actions, are not carried over"
             }
-            Finding::OtherTemplate => "its channels are in a template, which is a file of its own",
-            Finding::States => "states of the gateway are numbers with titles",
-            Finding::OnOff => "on and off are other values than 1 and 0; the point has the number",
-            Finding::Notation => {
+            RemarkCause::OtherTemplate => {
+                "its channels are in a template, which is a file of its own"
+            }
+            RemarkCause::States => "states of the gateway are numbers with titles",
+            RemarkCause::OnOff => {
+                "on and off are other values than 1 and 0; the point has the number"
+            }
+            RemarkCause::Notation => {
                 "of the style 40001: the first digit is the table, and the rest counts from 1"
             }
-            Finding::FromOne => {
+            RemarkCause::FromOne => {
                 "no address is 0: the list may count from 1, and then every address is one too high"
             }
-            Finding::TypeAssumed => {
+            RemarkCause::TypeAssumed => {
                 "the list has no type; an unsigned number is assumed, as wide as the entry's registers"
             }
-            Finding::TableAssumed => {
+            RemarkCause::TableAssumed => {
                 "the list does not tell the table; holding registers are assumed"
             }
-            Finding::Order => {
+            RemarkCause::Order => {
                 "bytes are swapped within each register; programs disagree about what that is called"
             }
-            Finding::FloatOrNumber => {
+            RemarkCause::FloatOrNumber => {
                 "Telegraf up to 1.36 took this type for a whole number with a factor, and since 1.37 for a float, which the point is"
             }
-            Finding::IdentifierMade => {
+            RemarkCause::IdentifierMade => {
                 "the name has no Latin letters, so the identifier is made of the address"
             }
-            Finding::IdentifierTaken => {
+            RemarkCause::IdentifierTaken => {
                 "another point has this identifier, or the platform reserves it, so it got a suffix"
             }
-            Finding::Elsewhere => "the value is in another file",
-            Finding::NoPort => "the file has no port, and the result an example of one",
-            Finding::NoDevice => "the file has no device, and the result an example of one",
+            RemarkCause::Elsewhere => "the value is in another file",
+            RemarkCause::NoPort => "the file has no port, and the result an example of one",
+            RemarkCause::NoDevice => "the file has no device, and the result an example of one",
         }
     }
 
     /// Returns what the user can do about it.
     #[must_use]
-    pub const fn what_to_do(self) -> &'static str {
+    pub const fn advice(self) -> &'static str {
         match self {
-            Finding::Incomplete
-            | Finding::Address
-            | Finding::Table
-            | Finding::Registers
-            | Finding::Bit => "correct the entry and import again, or write the point by hand",
-            Finding::BeyondTable => "look the address and the type up in the device's manual",
-            Finding::Type | Finding::Composite => {
+            RemarkCause::Incomplete
+            | RemarkCause::Address
+            | RemarkCause::Table
+            | RemarkCause::Registers
+            | RemarkCause::Bit => "correct the entry and import again, or write the point by hand",
+            RemarkCause::BeyondTable => "look the address and the type up in the device's manual",
+            RemarkCause::Type | RemarkCause::Composite => {
                 "write the point by hand: alink-gateway.yaml(5) lists types, parts and text"
             }
-            Finding::Factor | Finding::Precision => "write scale: and offset: of the point by hand",
-            Finding::Scientific => {
+            RemarkCause::Factor | RemarkCause::Precision => {
+                "write scale: and offset: of the point by hand"
+            }
+            RemarkCause::Scientific => {
                 "read the digits off the device or its papers, and format the column as text"
             }
-            Finding::MeterZeros | Finding::IdentifierZeros => {
+            RemarkCause::MeterZeros | RemarkCause::IdentifierZeros => {
                 "compare with the device or the standard, and format the column as text"
             }
-            Finding::MeterDigits => "read it off the device or its papers",
-            Finding::NoFormat => "add a column format, or use data: with a name of the standard",
-            Finding::Expression => "write down the value that it has for your device",
-            Finding::WriteOnly => "if the device gives it back, write a point with write: by hand",
-            Finding::Disabled => "switch it on in the file, if you want it",
-            Finding::Parts => "parts: makes one number of them, with their weights",
-            Finding::Condition => "delete the point if your device does not have it",
-            Finding::Protocol => "write these devices by hand: DL/T 645 and protocol: raw may fit",
-            Finding::Port => "correct the port in the result",
-            Finding::Unit | Finding::UnitAbove => "correct the unit id and import again",
-            Finding::TooMany => "split the file",
-            Finding::Setting => "look whether the device needs it",
-            Finding::Actions => "services: in the profile writes points on demand",
-            Finding::OtherTemplate => "import the template as well",
-            Finding::States => "write values: of the point by hand",
-            Finding::Column => "write into the points by hand what matters of it",
-            Finding::OnOff => "compare with the number, or write values: for its titles",
-            Finding::Notation | Finding::Decimals | Finding::BitsFromOne => {
+            RemarkCause::MeterDigits => "read it off the device or its papers",
+            RemarkCause::NoFormat => {
+                "add a column format, or use data: with a name of the standard"
+            }
+            RemarkCause::Expression => "write down the value that it has for your device",
+            RemarkCause::WriteOnly => {
+                "if the device gives it back, write a point with write: by hand"
+            }
+            RemarkCause::Disabled => "switch it on in the file, if you want it",
+            RemarkCause::Parts => "parts: makes one number of them, with their weights",
+            RemarkCause::Condition => "delete the point if your device does not have it",
+            RemarkCause::Protocol => {
+                "write these devices by hand: DL/T 645 and protocol: raw may fit"
+            }
+            RemarkCause::Port => "correct the port in the result",
+            RemarkCause::Unit | RemarkCause::UnitAbove => "correct the unit id and import again",
+            RemarkCause::TooMany => "split the file",
+            RemarkCause::Setting => "look whether the device needs it",
+            RemarkCause::Actions => "services: in the profile writes points on demand",
+            RemarkCause::OtherTemplate => "import the template as well",
+            RemarkCause::States => "write values: of the point by hand",
+            RemarkCause::Column => "write into the points by hand what matters of it",
+            RemarkCause::OnOff => "compare with the number, or write values: for its titles",
+            RemarkCause::Notation | RemarkCause::Decimals | RemarkCause::BitsFromOne => {
                 "compare one value with the device's display"
             }
-            Finding::FromOne => {
+            RemarkCause::FromOne => {
                 "compare one value with the device's display, and subtract 1 from all if it is off by one"
             }
-            Finding::Length => {
+            RemarkCause::Length => {
                 "add a column count with how many registers it has, or write STRING[16] for 16 characters, and import again"
             }
-            Finding::TypeAssumed => "look the types up in the device's manual",
-            Finding::TableAssumed => "if the device refuses them, write table: input",
-            Finding::Order => "compare one value with the device's display",
-            Finding::FloatOrNumber => {
+            RemarkCause::TypeAssumed => "look the types up in the device's manual",
+            RemarkCause::TableAssumed => "if the device refuses them, write table: input",
+            RemarkCause::Order => "compare one value with the device's display",
+            RemarkCause::FloatOrNumber => {
                 "compare one value with the device's display, and write type: u32 if it makes no sense"
             }
-            Finding::IdentifierMade | Finding::IdentifierTaken => {
+            RemarkCause::IdentifierMade | RemarkCause::IdentifierTaken => {
                 "give it the identifier of the thing model"
             }
-            Finding::Elsewhere => "write the value down in the result",
-            Finding::NoPort => "write the device file or host of your port",
-            Finding::NoDevice => "write the unit ids or meter addresses of your devices",
+            RemarkCause::Elsewhere => "write the value down in the result",
+            RemarkCause::NoPort => "write the device file or host of your port",
+            RemarkCause::NoDevice => "write the unit ids or meter addresses of your devices",
         }
     }
 }
@@ -352,7 +366,7 @@ pub struct Remark {
     /// What was seen there.
     pub seen: String,
     /// What there is to say.
-    pub finding: Finding,
+    pub finding: RemarkCause,
     /// How many entries that is true of; only the first of them is named.
     pub entries: usize,
 }
@@ -363,7 +377,7 @@ const MOST_LISTED: usize = 20;
 /// Writes the report, a finding after the other: those first by which entries are lost.
 #[must_use]
 pub fn report(file: &str, remarks: &[Remark]) -> String {
-    let mut by_finding: BTreeMap<(EntryOutcome, Finding), Vec<&Remark>> = BTreeMap::new();
+    let mut by_finding: BTreeMap<(EntryOutcome, RemarkCause), Vec<&Remark>> = BTreeMap::new();
     for remark in remarks {
         let key = (remark.finding.outcome(), remark.finding);
         by_finding.entry(key).or_default().push(remark);
@@ -381,7 +395,7 @@ pub fn report(file: &str, remarks: &[Remark]) -> String {
             text,
             "{head}\n  why  {}\n  do   {}",
             finding.why(),
-            finding.what_to_do()
+            finding.advice()
         );
         for remark in all.iter().take(MOST_LISTED) {
             let _ = writeln!(text, "    {}", listed(file, remark));

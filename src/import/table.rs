@@ -1,6 +1,6 @@
 //! Tables of spreadsheets: which character separates the cells, and the rows with their lines.
 
-use super::Refusal;
+use super::ImportRefusal;
 
 /// The most rows that are read.
 const MOST_ROWS: usize = 50_000;
@@ -29,7 +29,7 @@ impl Row {
 ///
 /// # Errors
 /// It is no table, or too much.
-pub fn read(text: &str) -> Result<Vec<Row>, Refusal> {
+pub fn read(text: &str) -> Result<Vec<Row>, ImportRefusal> {
     // Excel takes the separator from a first line of this form, and hides it.
     let first = text.lines().next().unwrap_or_default();
     let told = first.trim().strip_prefix("sep=");
@@ -61,7 +61,7 @@ fn separator(text: &str) -> u8 {
     best.unwrap_or(b',')
 }
 
-fn rows(text: &str, separator: u8) -> Result<Vec<Row>, Refusal> {
+fn rows(text: &str, separator: u8) -> Result<Vec<Row>, ImportRefusal> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(separator)
         .has_headers(false)
@@ -79,7 +79,7 @@ fn rows(text: &str, separator: u8) -> Result<Vec<Row>, Refusal> {
                 let line = e.position().map_or(0, |p| p.line());
                 let line = u32::try_from(line).unwrap_or(0);
                 let why = e.to_string();
-                return Err(Refusal::Malformed {
+                return Err(ImportRefusal::Malformed {
                     line,
                     format: "CSV",
                     why,
@@ -87,7 +87,7 @@ fn rows(text: &str, separator: u8) -> Result<Vec<Row>, Refusal> {
             }
         }
         if record.len() > MOST_CELLS || all.len() >= MOST_ROWS {
-            return Err(Refusal::TooMuch);
+            return Err(ImportRefusal::TooMuch);
         }
         let line = record.position().map_or(0, |p| p.line());
         let line = u32::try_from(line).unwrap_or(0);

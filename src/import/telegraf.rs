@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use super::point::{
     ByteForm, Frames, Imported, ImportedPoint, ImportedPort, LetterOrder, PortKind, SerialKeys,
 };
-use super::remark::{FileLocation, Finding};
+use super::remark::{FileLocation, RemarkCause};
 use super::source::ValueSource;
 use super::tree::Tree;
-use super::{Refusal, number, table_words, toml};
+use super::{ImportRefusal, number, table_words, toml};
 use crate::spec::Table;
 
 /// The lists of the style `register`.
@@ -36,7 +36,7 @@ const SETTINGS: [&str; 1] = ["workarounds"];
 ///
 /// # Errors
 /// It is not TOML, or has no `[[inputs.modbus]]`.
-pub fn read(text: &str) -> Result<Imported, Refusal> {
+pub fn read(text: &str) -> Result<Imported, ImportRefusal> {
     let root = toml::read(text)?;
     let mut out = Imported::default();
     let usual = root.get("agent").and_then(|agent| agent.text("interval"));
@@ -47,7 +47,7 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
         self::plugin(plugin, usual, &mut out);
     }
     match plugins.is_empty() {
-        true => Err(Refusal::Nothing("table [[inputs.modbus]]")),
+        true => Err(ImportRefusal::Nothing("table [[inputs.modbus]]")),
         false => Ok(out),
     }
 }
@@ -60,7 +60,7 @@ fn plugin(plugin: &Tree, usual: Option<&str>, out: &mut Imported) {
             out.remark(
                 FileLocation::new(setting.line, key),
                 setting.shown(),
-                Finding::Setting,
+                RemarkCause::Setting,
             );
         }
     }
@@ -112,7 +112,7 @@ fn style(plugin: &Tree, out: &mut Imported) -> Option<&'static str> {
         if Some(style) != used && has(style) {
             let line = plugin.get(style).map_or(plugin.line, |s| s.line);
             let seen = format!("configuration_type: {}", used.unwrap_or_default());
-            out.remark(FileLocation::new(line, style), seen, Finding::Disabled);
+            out.remark(FileLocation::new(line, style), seen, RemarkCause::Disabled);
         }
     }
     used
@@ -137,27 +137,27 @@ fn port(plugin: &Tree, name: &str, out: &mut Imported) -> usize {
         stop_bits: "stop_bits",
     };
     let serial = |device: &str| PortKind::serial(device, plugin, keys);
-    let carrier = if let Some(rest) = controller.strip_prefix("tcp://") {
+    let port_kind = if let Some(rest) = controller.strip_prefix("tcp://") {
         PortKind::endpoint(rest)
     } else {
         let device = controller.strip_prefix("file://").unwrap_or(controller);
         device.starts_with("/dev/").then(|| serial(device))
     };
-    let carrier = match carrier {
+    let port_kind = match port_kind {
         // `${HOST}`: the value is in the environment of Telegraf.
-        Some(carrier) if !controller.contains('$') => carrier,
+        Some(port_kind) if !controller.contains('$') => port_kind,
         Some(_) => {
-            out.remark(at, controller, Finding::Elsewhere);
+            out.remark(at, controller, RemarkCause::Elsewhere);
             serial("/dev/ttyUSB0")
         }
         None => {
-            out.remark(at, controller, Finding::Port);
+            out.remark(at, controller, RemarkCause::Port);
             serial("/dev/ttyUSB0")
         }
     };
     out.port(ImportedPort {
         name: String::new(),
-        carrier,
+        port_kind,
         frames,
         response_ms: plugin.text("timeout").and_then(number::span),
         is_example: false,
@@ -172,7 +172,11 @@ fn unit(group: &Tree, out: &mut Imported) -> Option<u8> {
     let shown = id.shown();
     let unit = number::whole(&shown).and_then(|n| u8::try_from(n).ok());
     if unit.is_none() {
-        out.remark(FileLocation::new(id.line, "slave_id"), shown, Finding::Unit);
+        out.remark(
+            FileLocation::new(id.line, "slave_id"),
+            shown,
+            RemarkCause::Unit,
+        );
     }
     unit
 }
@@ -192,14 +196,14 @@ fn group(
     let name = field.text("name").unwrap_or_default();
     let at = FileLocation::new(field.line, name);
     let Some(table) = table_words::table(table) else {
-        return out.remark(at, table, Finding::Table);
+        return out.remark(at, table, RemarkCause::Table);
     };
     let Some(unit) = unit(request, out) else {
         return;
     };
     let written = field.text("address").unwrap_or_default();
     let Some(address) = number::whole(written).and_then(|n| u16::try_from(n).ok()) else {
-        return out.remark(at, written, Finding::Address);
+        return out.remark(at, written, RemarkCause::Address);
     };
     let kind = field.text("type").unwrap_or_default().to_ascii_uppercase();
     let bit = field.text("bit").and_then(|bit| bit.parse::<u8>().ok());
@@ -210,7 +214,7 @@ fn group(
         (false, _) => table_words::shape(&kind, length).map(|(shape, _)| shape),
     };
     let Some(shape) = shape else {
-        return out.remark(at, kind, Finding::Type);
+        return out.remark(at, kind, RemarkCause::Type);
     };
     let order = request.text("byte_order");
     let point = refined(
@@ -238,7 +242,7 @@ fn register(entry: &Tree, table: Table, out: &mut Imported) -> Option<ImportedPo
         })
         .collect();
     let Some((first, addresses)) = addresses.and_then(|all| Some((*all.first()?, all))) else {
-        out.remark(at, written, Finding::Address);
+        out.remark(at, written, RemarkCause::Address);
         return None;
     };
     let kind = entry
@@ -263,18 +267,18 @@ fn register(entry: &Tree, table: Table, out: &mut Imported) -> Option<ImportedPo
         (false, _) => table_words::shape(&kind, Some(width)).map(|(shape, _)| shape),
     };
     let Some(shape) = shape else {
-        out.remark(at, kind, Finding::Type);
+        out.remark(at, kind, RemarkCause::Type);
         return None;
     };
     let follows = addresses
         .windows(2)
         .all(|pair| pair[0].checked_add(1) == Some(pair[1]));
     if !follows || width != shape.width() {
-        out.remark(at, written, Finding::Registers);
+        out.remark(at, written, RemarkCause::Registers);
         return None;
     }
     if kind == "FLOAT32" && shape == ByteForm::Number("f32") {
-        out.remark(at.clone(), &*kind, Finding::FloatOrNumber);
+        out.remark(at.clone(), &*kind, RemarkCause::FloatOrNumber);
     }
     let order = entry.text("byte_order");
     Some(refined(
@@ -310,11 +314,11 @@ fn refined(
     if let (ByteForm::Number(_), Some(written)) = (shape, entry.text("scale")) {
         match number::decimal(written) {
             Some(by) => point.scale = number::factor(by),
-            None => out.remark(at.clone(), written, Finding::Factor),
+            None => out.remark(at.clone(), written, RemarkCause::Factor),
         }
     }
     if matches!(point.order, LetterOrder::Badc | LetterOrder::Dcba) && point.shape.width() > 1 {
-        out.remark(at, point.order.word(), Finding::Order);
+        out.remark(at, point.order.word(), RemarkCause::Order);
     }
     point
 }

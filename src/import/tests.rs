@@ -22,7 +22,7 @@ const FILES: [&[u8]; 9] = [
     include_bytes!("../../tests/import/evcc-template.yaml"),
 ];
 
-fn of(text: &str) -> Result<Imported, Refusal> {
+fn of(text: &str) -> Result<Imported, ImportRefusal> {
     import(text.as_bytes(), &Wishes::default())
 }
 
@@ -109,7 +109,7 @@ fn deep_and_wide_files_are_refused() {
     }
     assert_eq!(
         import(&vec![b' '; LARGEST as usize + 1], &Wishes::default()),
-        Err(Refusal::TooMuch)
+        Err(ImportRefusal::TooMuch)
     );
 }
 
@@ -123,7 +123,7 @@ fn more_points_than_a_profile_has_are_given_up_and_told() {
     let told = imported
         .remarks
         .iter()
-        .find(|r| r.finding == Finding::TooMany)
+        .find(|r| r.finding == RemarkCause::TooMany)
         .unwrap();
     assert_eq!(told.seen, "7 points");
 }
@@ -210,13 +210,13 @@ fn text_of_each_encoding_is_the_same() {
     );
     assert!(matches!(
         text::decoded(b"name\x01\x02\0\0"),
-        Err(Refusal::NoText(_))
+        Err(ImportRefusal::NoText(_))
     ));
     for head in [
         &b"PK\x03\x04\0\0"[..],
         b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\0",
     ] {
-        assert_eq!(text::decoded(head), Err(Refusal::Spreadsheet));
+        assert_eq!(text::decoded(head), Err(ImportRefusal::Spreadsheet));
     }
 }
 
@@ -230,14 +230,14 @@ fn names_become_identifiers_that_the_platform_takes_and_no_other_point_has() {
         ("1st value", "P1st_value", None),
         ("Außentemperatur", "Ausentemperatur", None),
         ("A相电压", "APhaseVoltage", None),
-        ("备用字", "Holding7", Some(Finding::IdentifierMade)),
-        ("time", "time_1", Some(Finding::IdentifierTaken)),
+        ("备用字", "Holding7", Some(RemarkCause::IdentifierMade)),
+        ("time", "time_1", Some(RemarkCause::IdentifierTaken)),
         (
             "active_power",
             "active_power_2",
-            Some(Finding::IdentifierTaken),
+            Some(RemarkCause::IdentifierTaken),
         ),
-        ("!!", "Holding7_2", Some(Finding::IdentifierTaken)),
+        ("!!", "Holding7_2", Some(RemarkCause::IdentifierTaken)),
     ] {
         assert_eq!(ids.of(name, &source), (id.to_owned(), finding), "{name}");
     }
@@ -250,7 +250,7 @@ fn a_list_that_counts_from_one_is_told() {
         imported
             .remarks
             .iter()
-            .any(|r| r.finding == Finding::FromOne)
+            .any(|r| r.finding == RemarkCause::FromOne)
     };
     assert!(told("name,address,type\na,1,u16\nb,2,u16\n"));
     assert!(!told("name,address,type\na,0,u16\nb,1,u16\n"));
@@ -259,15 +259,15 @@ fn a_list_that_counts_from_one_is_told() {
 
 #[test]
 fn what_is_no_file_of_a_kind_is_refused_with_what_was_looked_for() {
-    assert_eq!(of("hello"), Err(Refusal::Unknown));
-    assert_eq!(of(""), Err(Refusal::Unknown));
+    assert_eq!(of("hello"), Err(ImportRefusal::Unknown));
+    assert_eq!(of(""), Err(ImportRefusal::Unknown));
     for line in [
         "modpoll -m rtu -a 1 -r 100 -c 10 -t 4:float -b 9600 -p none /dev/ttyUSB0\n",
         "$ sudo ./modpoll -m tcp -t 3:int -r 1, 192.0.2.7",
     ] {
-        assert_eq!(of(line), Err(Refusal::CommandLine), "{line}");
+        assert_eq!(of(line), Err(ImportRefusal::CommandLine), "{line}");
     }
-    assert_eq!(of("modpoll"), Err(Refusal::Unknown));
+    assert_eq!(of("modpoll"), Err(ImportRefusal::Unknown));
     let said = |text: &str| of(text).unwrap_err().to_string();
     assert_eq!(
         said("modbus:\n  - name: [\n").split(':').next(),

@@ -2,7 +2,7 @@
 
 use encoding_rs::{GB18030, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use super::Refusal;
+use super::ImportRefusal;
 
 /// How the files of spreadsheet programs begin: a ZIP archive (xlsx, ods), and the compound file
 /// of older ones (xls; MS-CFB 2.2).
@@ -14,9 +14,9 @@ const SPREADSHEETS: [&[u8]; 2] = [b"PK\x03\x04", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\
 ///
 /// # Errors
 /// What keeps the bytes from being text.
-pub fn decoded(bytes: &[u8]) -> Result<(String, Option<&'static str>), Refusal> {
+pub fn decoded(bytes: &[u8]) -> Result<(String, Option<&'static str>), ImportRefusal> {
     if SPREADSHEETS.iter().any(|head| bytes.starts_with(head)) {
-        return Err(Refusal::Spreadsheet);
+        return Err(ImportRefusal::Spreadsheet);
     }
     let (text, name) = match bytes {
         [0xEF, 0xBB, 0xBF, rest @ ..] => (of_utf8(rest)?, None),
@@ -34,21 +34,21 @@ pub fn decoded(bytes: &[u8]) -> Result<(String, Option<&'static str>), Refusal> 
     };
     let odd = |c: char| c == '\0' || (c.is_control() && !c.is_whitespace());
     match text.chars().any(odd) {
-        true => Err(Refusal::NoText("it holds control characters")),
+        true => Err(ImportRefusal::NoText("it holds control characters")),
         false => Ok((text.replace("\r\n", "\n").replace('\r', "\n"), name)),
     }
 }
 
-fn of_utf8(bytes: &[u8]) -> Result<String, Refusal> {
+fn of_utf8(bytes: &[u8]) -> Result<String, ImportRefusal> {
     let text = std::str::from_utf8(bytes);
     text.map(str::to_owned)
-        .map_err(|_| Refusal::NoText("its mark says UTF-8, and it is not"))
+        .map_err(|_| ImportRefusal::NoText("its mark says UTF-8, and it is not"))
 }
 
-fn of(encoding: &'static encoding_rs::Encoding, bytes: &[u8]) -> Result<String, Refusal> {
+fn of(encoding: &'static encoding_rs::Encoding, bytes: &[u8]) -> Result<String, ImportRefusal> {
     let (text, had_errors) = encoding.decode_without_bom_handling(bytes);
     match had_errors {
-        true => Err(Refusal::NoText("it is in no encoding that is known")),
+        true => Err(ImportRefusal::NoText("it is in no encoding that is known")),
         false => Ok(text.into_owned()),
     }
 }

@@ -2,16 +2,16 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::Refusal;
+use super::ImportRefusal;
 use super::tree::{Tree, TreeValue, ValueAllowance};
 
 /// Reads a text.
 ///
 /// # Errors
 /// It is not TOML, or too much.
-pub fn read(text: &str) -> Result<Tree, Refusal> {
+pub fn read(text: &str) -> Result<Tree, ImportRefusal> {
     let lines = Lines::of(text);
-    let table = DeTable::parse(text).map_err(|e| Refusal::Malformed {
+    let table = DeTable::parse(text).map_err(|e| ImportRefusal::Malformed {
         line: e.span().map_or(0, |span| lines.at(span.start)),
         format: "TOML",
         why: e.message().to_owned(),
@@ -26,7 +26,7 @@ fn map(
     line: u32,
     left: &mut ValueAllowance,
     depth: usize,
-) -> Result<Tree, Refusal> {
+) -> Result<Tree, ImportRefusal> {
     left.take(depth)?;
     // The crate sorts keys; the order of the file is found again by their places.
     let mut entries: Vec<_> = table.iter().collect();
@@ -42,7 +42,7 @@ fn map(
     let entries = entries
         .into_iter()
         .map(entry)
-        .collect::<Result<_, Refusal>>()?;
+        .collect::<Result<_, ImportRefusal>>()?;
     Ok(Tree {
         line,
         is: TreeValue::Map(entries),
@@ -55,7 +55,7 @@ fn tree(
     line: u32,
     left: &mut ValueAllowance,
     depth: usize,
-) -> Result<Tree, Refusal> {
+) -> Result<Tree, ImportRefusal> {
     let is = match value {
         DeValue::Table(table) => return map(table, lines, line, left, depth),
         DeValue::Array(list) => {

@@ -2,7 +2,7 @@
 //!
 //! A file may have [`MOST`] values and nesting of [`DEPTH`].
 
-use super::Refusal;
+use super::ImportRefusal;
 
 /// The deepest nesting that is read.
 pub const DEPTH: usize = 48;
@@ -121,11 +121,11 @@ impl ValueAllowance {
     ///
     /// # Errors
     /// There is none left.
-    pub fn take(&mut self, depth: usize) -> Result<(), Refusal> {
+    pub fn take(&mut self, depth: usize) -> Result<(), ImportRefusal> {
         if depth > DEPTH {
-            return Err(Refusal::TooMuch);
+            return Err(ImportRefusal::TooMuch);
         }
-        self.0 = self.0.checked_sub(1).ok_or(Refusal::TooMuch)?;
+        self.0 = self.0.checked_sub(1).ok_or(ImportRefusal::TooMuch)?;
         Ok(())
     }
 }

@@ -11,10 +11,10 @@ use super::point::{
     ByteForm, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile,
     LetterOrder, PortKind, SerialKeys,
 };
-use super::remark::{FileLocation, Finding};
+use super::remark::{FileLocation, RemarkCause};
 use super::source::ValueSource;
 use super::tree::Tree;
-use super::{Refusal, json, number, table_words};
+use super::{ImportRefusal, json, number, table_words};
 use crate::base::text::counted;
 use crate::spec::Table;
 
@@ -22,7 +22,7 @@ use crate::spec::Table;
 ///
 /// # Errors
 /// It is not JSON, or has no channels.
-pub fn read(text: &str) -> Result<Imported, Refusal> {
+pub fn read(text: &str) -> Result<Imported, ImportRefusal> {
     let root = json::read(text)?;
     let mut out = Imported::default();
     for entry in root.list("ports") {
@@ -33,7 +33,7 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
         if entry.text("enabled") == Some("false") {
             let path = entry.any(&["path", "address"]);
             let at = FileLocation::new(0, &path.map(Tree::shown).unwrap_or_default());
-            out.remark(at, "enabled: false", Finding::Disabled);
+            out.remark(at, "enabled: false", RemarkCause::Disabled);
             continue;
         }
         let port = port(entry, &mut out);
@@ -49,7 +49,7 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
             let written = device.get("slave_id").map(Tree::shown).unwrap_or_default();
             let unit = number::whole(&written).and_then(|n| u8::try_from(n).ok());
             if unit.is_none() {
-                out.remark(FileLocation::new(0, name), written, Finding::Unit);
+                out.remark(FileLocation::new(0, name), written, RemarkCause::Unit);
                 continue;
             }
             out.devices.push(ImportedDevice {
@@ -67,7 +67,7 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
         profile(device, name, &mut out);
     }
     match out.entries == 0 && out.remarks.is_empty() {
-        true => Err(Refusal::Nothing("list of channels")),
+        true => Err(ImportRefusal::Nothing("list of channels")),
         false => Ok(out),
     }
 }
@@ -86,7 +86,7 @@ fn port(port: &Tree, out: &mut Imported) -> usize {
         stop_bits: "stop_bits",
     };
     let serial = |device: &str| PortKind::serial(device, port, keys);
-    let (carrier, frames) = match port.text("port_type").unwrap_or("serial") {
+    let (port_kind, frames) = match port.text("port_type").unwrap_or("serial") {
         "tcp" => (PortKind::endpoint(&there), Frames::Rtu),
         "modbus tcp" => (PortKind::endpoint(&there), Frames::Usual),
         _ => (
@@ -94,13 +94,13 @@ fn port(port: &Tree, out: &mut Imported) -> usize {
             Frames::Usual,
         ),
     };
-    let carrier = carrier.unwrap_or_else(|| {
-        out.remark(FileLocation::new(0, path), &*there, Finding::Port);
+    let port_kind = port_kind.unwrap_or_else(|| {
+        out.remark(FileLocation::new(0, path), &*there, RemarkCause::Port);
         serial("/dev/ttyUSB0")
     });
     out.port(ImportedPort {
         name: String::new(),
-        carrier,
+        port_kind,
         frames,
         response_ms: whole("response_timeout_ms").and_then(|n| u64::try_from(n).ok()),
         is_example: false,
@@ -115,11 +115,11 @@ fn profile(device: &Tree, name: Option<&str>, out: &mut Imported) -> Option<usiz
     // The modules behind a device of modbus_io have addresses that are computed.
     if !protocol.contains("modbus") || protocol.starts_with("modbus_io") {
         out.entries += 1;
-        out.remark(at, protocol, Finding::Protocol);
+        out.remark(at, protocol, RemarkCause::Protocol);
         return None;
     }
     if device.text("enabled") == Some("false") {
-        out.remark(at, "enabled: false", Finding::Disabled);
+        out.remark(at, "enabled: false", RemarkCause::Disabled);
         return None;
     }
     let channels = device.list("channels");
@@ -127,7 +127,7 @@ fn profile(device: &Tree, name: Option<&str>, out: &mut Imported) -> Option<usiz
         out.remark(
             at,
             device.text("device_type").unwrap_or_default(),
-            Finding::OtherTemplate,
+            RemarkCause::OtherTemplate,
         );
         return None;
     }
@@ -137,7 +137,7 @@ fn profile(device: &Tree, name: Option<&str>, out: &mut Imported) -> Option<usiz
             .map_or(0, |p| p.as_list().len().max(p.entries().len()));
         if entries > 0 {
             let seen = format!("{key}: {}", counted(entries, noun));
-            out.remark(at.clone(), seen, Finding::Actions);
+            out.remark(at.clone(), seen, RemarkCause::Actions);
         }
     }
     let titles = device
@@ -173,14 +173,14 @@ fn channel(
         .unwrap_or_default();
     let at = FileLocation::new(0, name);
     if channel.text("enabled") == Some("false") {
-        return out.remark(at, "enabled: false", Finding::Disabled);
+        return out.remark(at, "enabled: false", RemarkCause::Disabled);
     }
     // A channel of a device inside of the device.
     if let Some(inner) = channel.any(&["device_type", "oneOf", "anyOf"]) {
-        return out.remark(at, inner.shown(), Finding::Composite);
+        return out.remark(at, inner.shown(), RemarkCause::Composite);
     }
     if let Some(condition) = channel.get("condition") {
-        out.remark(at.clone(), condition.shown(), Finding::Condition);
+        out.remark(at.clone(), condition.shown(), RemarkCause::Condition);
     }
     let parts = channel.list("consists_of");
     if parts.is_empty() {
@@ -191,7 +191,7 @@ fn channel(
         let name = format!("{name} {}", n + 1);
         points.extend(register(part, channel, &name, titles, out));
     }
-    out.remark(at, "consists_of", Finding::Parts);
+    out.remark(at, "consists_of", RemarkCause::Parts);
 }
 
 /// Reads a register; what it does not say itself, the channel may.
@@ -206,7 +206,7 @@ fn register(
     let text = |key: &str| register.text(key).or(channel.text(key));
     for key in ["address", "scale", "offset", "format", "reg_type"] {
         if let Some(expression) = text(key).filter(|value| value.contains('$')) {
-            out.remark(at, format!("{key}: {expression}"), Finding::Expression);
+            out.remark(at, format!("{key}: {expression}"), RemarkCause::Expression);
             return None;
         }
     }
@@ -217,14 +217,14 @@ fn register(
         "holding" | "holding_single" | "holding_multi" => Table::HoldingRegister,
         "input" | "press_counter" => Table::InputRegister,
         _ => {
-            out.remark(at, kind, Finding::Table);
+            out.remark(at, kind, RemarkCause::Table);
             return None;
         }
     };
     let Some(written) = text("address") else {
         let finding = match channel.get("write_address") {
-            Some(_) => Finding::WriteOnly,
-            None => Finding::Incomplete,
+            Some(_) => RemarkCause::WriteOnly,
+            None => RemarkCause::Incomplete,
         };
         out.remark(at, "", finding);
         return None;
@@ -257,7 +257,7 @@ fn register(
         _ => None,
     };
     let Some((address, bits)) = address.zip(bits) else {
-        out.remark(at, written, Finding::Address);
+        out.remark(at, written, RemarkCause::Address);
         return None;
     };
     let size = text("string_data_size").and_then(|n| n.parse::<u16>().ok());
@@ -289,7 +289,7 @@ fn register(
         }
     };
     let Some(shape) = shape else {
-        out.remark(at, format, Finding::Type);
+        out.remark(at, format, RemarkCause::Type);
         return None;
     };
     let mut point = ImportedPoint::new(at.clone(), ValueSource::Register(table, address), shape);
@@ -297,7 +297,11 @@ fn register(
     let low = |key: &str| text(key) == Some("little_endian");
     point.order = LetterOrder::of(low("word_order"), low("byte_order"));
     if matches!(shape, ByteForm::Text { .. }) && low("word_order") {
-        out.remark(at.clone(), "word_order: little_endian", Finding::Setting);
+        out.remark(
+            at.clone(),
+            "word_order: little_endian",
+            RemarkCause::Setting,
+        );
     }
     point.measure = text("units").unwrap_or_default().to_owned();
     let is_written = matches!(table, Table::Coil | Table::HoldingRegister);
@@ -337,7 +341,7 @@ fn refine<'t>(
         let written = text(key)?;
         let found = number::decimal(written);
         if found.is_none() {
-            out.remark(at.clone(), format!("{key}: {written}"), Finding::Factor);
+            out.remark(at.clone(), format!("{key}: {written}"), RemarkCause::Factor);
         }
         found
     };
@@ -350,7 +354,11 @@ fn refine<'t>(
         });
         point.round = places;
         if places.is_none() {
-            out.remark(at.clone(), format!("round_to: {written}"), Finding::Setting);
+            out.remark(
+                at.clone(),
+                format!("round_to: {written}"),
+                RemarkCause::Setting,
+            );
         }
     }
     for key in ["error_value", "unsupported_value"] {
@@ -378,7 +386,7 @@ fn states(point: &mut ImportedPoint, channel: &Tree, titles: Option<&Tree>, out:
         None => out.remark(
             point.at.clone(),
             channel.get("enum").map(Tree::shown).unwrap_or_default(),
-            Finding::States,
+            RemarkCause::States,
         ),
         Some(numbers) => {
             for (n, number) in numbers.into_iter().enumerate() {

@@ -191,7 +191,7 @@ impl Text<'_> {
             self.comment(2, comment::EXAMPLE);
         }
         self.line(&format!("  - name: {}", quoted(&port.name)));
-        match &port.carrier {
+        match &port.port_kind {
             PortKind::Serial {
                 device,
                 baud,

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
-use super::Refusal;
+use super::ImportRefusal;
 use super::tree::{Tree, TreeValue, ValueAllowance};
 
 /// Reads the first document of a text.
 ///
 /// # Errors
 /// It is not YAML, or too much.
-pub fn read(text: &str) -> Result<Tree, Refusal> {
+pub fn read(text: &str) -> Result<Tree, ImportRefusal> {
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: BTreeMap<usize, Tree> = BTreeMap::new();
     let mut left = ValueAllowance::default();
     for event in Parser::<StrInput<'_>>::new_from_str(text) {
-        let (event, span) = event.map_err(|e| Refusal::Malformed {
+        let (event, span) = event.map_err(|e| ImportRefusal::Malformed {
             line: line(e.marker().line()),
             format: "YAML",
             why: e.info().to_owned(),
@@ -46,7 +46,7 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
                 Some(done) => done.close(),
-                None => return Err(Refusal::TooMuch),
+                None => return Err(ImportRefusal::TooMuch),
             },
             Event::Alias(id) => {
                 let known = anchors.get(&id);
@@ -83,7 +83,7 @@ fn line(line: usize) -> u32 {
 }
 
 /// Counts a copy, before it is kept.
-fn count(tree: &Tree, left: &mut ValueAllowance, depth: usize) -> Result<(), Refusal> {
+fn count(tree: &Tree, left: &mut ValueAllowance, depth: usize) -> Result<(), ImportRefusal> {
     left.take(depth)?;
     match &tree.is {
         TreeValue::Nothing | TreeValue::Text(_) => Ok(()),

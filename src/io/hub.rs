@@ -51,7 +51,7 @@ pub struct Channels {
     /// once.
     pub remote_tasks: mpsc::Sender<RemoteTask>,
     /// From the control socket and the metrics.
-    pub questions: mpsc::Receiver<Question>,
+    pub questions: mpsc::Receiver<OperatorQuestion>,
     /// To the ports.
     pub commands: PortCommands,
     /// The status line for the service manager.
@@ -84,7 +84,7 @@ pub enum Control {
 /// A question of an operator. Answered at once, between two events; an answer is lost if its
 /// receiver is gone.
 #[derive(Debug)]
-pub enum Question {
+pub enum OperatorQuestion {
     /// The state of the gateway.
     Status(oneshot::Sender<Box<Status>>),
     /// All devices, without values.
@@ -116,10 +116,10 @@ pub enum Question {
 /// The users of this machine that wait for the answer to their command.
 type WaitingUsers = BTreeMap<CommandNumber, oneshot::Sender<Option<Box<CommandAnswer>>>>;
 
-impl Question {
+impl OperatorQuestion {
     fn answer(self, hub: &mut Coordinator, waiting: &mut WaitingUsers, now: Now) {
         match self {
-            Question::Command {
+            OperatorQuestion::Command {
                 name,
                 action,
                 user,
@@ -129,10 +129,10 @@ impl Question {
                 Some(number) => drop(waiting.insert(number, answer)),
                 None => drop(answer.send(None)),
             },
-            Question::Status(answer) => drop(answer.send(Box::new(hub.snapshot(now)))),
-            Question::Devices(answer) => drop(answer.send(hub.devices(now).collect())),
-            Question::Figures(answer) => drop(answer.send(Box::new(hub.figures(now)))),
-            Question::Device { name, answer } => {
+            OperatorQuestion::Status(answer) => drop(answer.send(Box::new(hub.snapshot(now)))),
+            OperatorQuestion::Devices(answer) => drop(answer.send(hub.devices(now).collect())),
+            OperatorQuestion::Figures(answer) => drop(answer.send(Box::new(hub.figures(now)))),
+            OperatorQuestion::Device { name, answer } => {
                 drop(answer.send(hub.device(now, &name).map(Box::new)));
             }
         }
@@ -201,7 +201,7 @@ pub async fn run(
                 }
                 continue;
             }
-            DrainState::Dry => {}
+            DrainState::Drained => {}
         }
         let now = clock.now().mono;
         let stale = now < status_at;
@@ -299,7 +299,7 @@ fn hand_over(hub: &mut Coordinator, secret_writer: &SecretWriter, clock: Clock) 
 /// How far the coordinator is.
 enum DrainState {
     /// The coordinator has no more outputs for now, or the link takes no more.
-    Dry,
+    Drained,
     /// The coordinator has left the connection.
     ConnectionLeft,
     /// The coordinator has stopped.
@@ -355,12 +355,12 @@ impl HubOutbox {
                     Ok(()) | Err(TrySendError::Closed(_)) => {}
                     Err(TrySendError::Full(command)) => {
                         self.pending = Some(command);
-                        return DrainState::Dry;
+                        return DrainState::Drained;
                     }
                 }
             }
             match hub.poll(clock.now()) {
-                None => return DrainState::Dry,
+                None => return DrainState::Drained,
                 Some(Output::Link(command)) => self.pending = Some(command),
                 Some(Output::LogEvent(notice)) => journal.tell(&notice),
                 Some(Output::StoreSecret { device, secret }) => stores.secrets.keep(device, secret),

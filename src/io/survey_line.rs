@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::bus::bus_monitor::BusMonitor;
 use super::bus::exchange::{Exchange, LineLoss};
-use super::bus::line::{Line, Opener};
+use super::bus::line::{OpenLine, Opener};
 use super::control::client::{self, AnswerError};
 use super::system::clock::Clock;
 use crate::base::{Mono, UnitId};
@@ -176,7 +176,7 @@ impl SurveyLine {
                 self.ask(first)
             }
             // It may be just starting, and about to open the line itself.
-            Err(AnswerError::Dead(_)) => {
+            Err(AnswerError::NotResponding(_)) => {
                 self.open()?;
                 let said = self.ask(first);
                 self.notice.get_or_insert_with(|| {
@@ -331,7 +331,7 @@ impl SurveyLine {
             .map(|differs| format!("the line has {differs}"));
         self.told_differ = opened.differs;
         self.notice = differs.or(held_back);
-        let line: Line = opened.line;
+        let line: OpenLine = opened.line;
         let exchange = {
             let _inside = runtime.enter();
             Exchange::new(line, &self.line, self.clock, BusMonitor::default(), 1)

@@ -116,7 +116,7 @@ pub struct Measured {
 const WITHIN: Duration = Duration::from_secs(300);
 /// The longest time to wait for a row; a device that is not done by then is counted as
 /// having taken that long.
-const PATIENCE: Duration = Duration::from_secs(900);
+const TIME_LIMIT: Duration = Duration::from_secs(900);
 
 /// Measures everything. `say` receives what was just measured.
 #[must_use]
@@ -166,10 +166,10 @@ fn measure_row(devices: u32, loss: u32, timing: ChangeTiming, seeds: u64) -> Row
             ChangeTiming::AtOnce => Duration::ZERO,
             ChangeTiming::OneByOne => WITHIN,
         };
-        online.extend(site.all_begin_to_answer(within, PATIENCE, &mut rng));
+        online.extend(site.all_begin_to_answer(within, TIME_LIMIT, &mut rng));
         // Requests that are still unanswered come to rest first.
         site.live(Duration::from_secs(120));
-        logout.extend(site.all_fall_silent(within, PATIENCE, &mut rng));
+        logout.extend(site.all_fall_silent(within, TIME_LIMIT, &mut rng));
     }
     Row {
         devices,
@@ -190,7 +190,7 @@ fn all_online(devices: u32, per_second: u32) -> (Duration, u64) {
     let mut site = ConvergeSite::new(devices, conditions, Rng::new(1));
     site.make_all_answer();
     site.connect();
-    let took = site.until_online(devices as usize, PATIENCE);
+    let took = site.until_online(devices as usize, TIME_LIMIT);
     (took, site.login_messages())
 }
 
@@ -212,7 +212,7 @@ fn search(seed: u64) -> u64 {
     site.refuse(&culprits);
     site.make_all_answer();
     site.connect();
-    site.until_online(47, PATIENCE);
+    site.until_online(47, TIME_LIMIT);
     site.live(Duration::from_secs(5));
     site.login_messages()
 }

@@ -120,7 +120,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(e) => {
-            complain(&e);
+            print_error(&e);
             ExitCode::FAILURE
         }
     }
@@ -166,6 +166,6 @@ fn converge(seeds: u64, json: bool, write: Option<PathBuf>) -> io::Result<bool> 
 }
 
 #[expect(clippy::print_stderr, reason = "there is nothing else to say it with")]
-fn complain(e: &io::Error) {
+fn print_error(e: &io::Error) {
     eprintln!("alink-lab: {e}");
 }

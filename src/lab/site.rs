@@ -25,7 +25,7 @@ use crate::hub::Coordinator;
 use crate::io::bus::line::Opener;
 use crate::io::bus::port;
 use crate::io::bus::port_commands::PortCommands;
-use crate::io::hub::{self, Channels, Control, Question, Stores};
+use crate::io::hub::{self, Channels, Control, OperatorQuestion, Stores};
 use crate::io::link::{self, Dialer};
 use crate::io::log::Journal;
 use crate::io::store::learned::Learned;
@@ -37,7 +37,7 @@ use crate::io::system::heartbeat::Heartbeat;
 use crate::spec::{LineSpec, Spec};
 
 /// Virtual time begins here: 2026-01-01T00:00:00Z.
-pub const DAWN: Wall = Wall::from_millis(1_767_225_600_000);
+pub const START: Wall = Wall::from_millis(1_767_225_600_000);
 
 /// What a site is built from.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct Plan {
     pub spec: Spec,
     /// What the platform knows.
     pub platform: PlatformSpec,
-    /// The clock of the gateway; that of the models begins at [`DAWN`].
+    /// The clock of the gateway; that of the models begins at [`START`].
     pub clock: Clock,
     /// How many characters an adapter hands over at once.
     pub group: usize,
@@ -61,7 +61,7 @@ impl Plan {
         Plan {
             platform: PlatformSpec::knowing(&spec),
             spec,
-            clock: Clock::starting_at(DAWN),
+            clock: Clock::starting_at(START),
             group: 1,
             are_ports_real: false,
         }
@@ -147,7 +147,7 @@ pub struct Site {
     pub platform: Broker,
     /// One for each port.
     pub wires: Vec<Wire>,
-    questions: mpsc::Sender<Question>,
+    questions: mpsc::Sender<OperatorQuestion>,
     control: mpsc::Sender<Control>,
     stop: CancellationToken,
     end: CancellationToken,
@@ -161,7 +161,7 @@ impl Site {
     pub fn build(plan: Plan, seed: u64) -> Site {
         let mut rng = Rng::new(seed);
         let ours = plan.clock;
-        let clock = Clock::starting_at(DAWN);
+        let clock = Clock::starting_at(START);
         let spec = Arc::new(plan.spec);
         let platform = Platform::new(plan.platform, rng.fork(), clock.now());
         let (platform, door) = Broker::at_door(platform, clock, false);
@@ -210,7 +210,7 @@ impl Site {
         }
         let link_task = link::run(
             Arc::clone(&spec),
-            Dialer::Door(door),
+            Dialer::Pipe(door),
             Connector::new(&spec.cloud, rng.fork(), ours.now()),
             link_ends,
             ours,
@@ -338,10 +338,16 @@ impl Site {
     /// Returns what the service shows now; `None` if it is gone.
     pub async fn facts(&self) -> Option<Facts> {
         let (answer, status) = oneshot::channel();
-        self.questions.send(Question::Status(answer)).await.ok()?;
+        self.questions
+            .send(OperatorQuestion::Status(answer))
+            .await
+            .ok()?;
         let status = status.await.ok()?;
         let (answer, devices) = oneshot::channel();
-        self.questions.send(Question::Devices(answer)).await.ok()?;
+        self.questions
+            .send(OperatorQuestion::Devices(answer))
+            .await
+            .ok()?;
         Some(Facts::of(*status, devices.await.ok()?))
     }
 

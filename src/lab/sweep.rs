@@ -13,7 +13,7 @@ use crate::base::text::counted;
 use crate::base::{Mono, Now, Rng, UnitId, Wall};
 use crate::field::survey::listener::SurveyListener;
 use crate::field::survey::sweep::{
-    Entry, Sweep, SweepEnd, SweepHeard, SweepOrder, SweepStep, TABLES, most_requests,
+    EntryClass, Sweep, SweepEnd, SweepHeard, SweepOrder, SweepStep, TABLES, most_requests,
 };
 use crate::lab::bus::{
     Chance, Fault, Line, LineOutput, Pace, Refusal, Unit, UnitBehaviour, UnitKind,
@@ -123,7 +123,7 @@ impl SweepTrial {
             first,
             last,
             wait: WAIT,
-            patience: Duration::from_secs(600),
+            longest_pause: Duration::from_secs(600),
         });
         plant.run(&mut sweep);
         self.devices += 1;
@@ -142,7 +142,7 @@ impl SweepTrial {
                 absent += u64::from(!is_there);
                 was_there = is_there;
                 let is_right = match (truth, found) {
-                    (None, Some(Entry::Value(_))) => true,
+                    (None, Some(EntryClass::Value(_))) => true,
                     (Some(entry), Some(found)) => entry == *found,
                     _ => false,
                 };
@@ -186,7 +186,7 @@ impl SweepTrial {
 }
 
 /// Returns what an entry is that the device does not have; `None` if it has it.
-fn truth(behaviour: &UnitBehaviour, table: Table, address: u16) -> Option<Entry> {
+fn truth(behaviour: &UnitBehaviour, table: Table, address: u16) -> Option<EntryClass> {
     let code = match behaviour.lacks.contains(&table.read_function()) {
         true => Some(1),
         false => behaviour
@@ -195,8 +195,8 @@ fn truth(behaviour: &UnitBehaviour, table: Table, address: u16) -> Option<Entry>
     };
     let code = code?;
     Some(match behaviour.withholds_refusals {
-        true => Entry::Silent,
-        false => Entry::Refused(code),
+        true => EntryClass::Silent,
+        false => EntryClass::Refused(code),
     })
 }
 
@@ -404,7 +404,7 @@ mod tests {
         };
         let unit = Unit::new(UnitKind::Marked, 1);
         for (address, code) in [(3, Some(6)), (5, None), (999, None), (1000, Some(2))] {
-            let expected = code.map(Entry::Refused);
+            let expected = code.map(EntryClass::Refused);
             assert_eq!(truth(&with, table, address), expected, "{address}");
             let is_there = unit.value_at(at(Mono::START), table, address).is_some();
             assert_eq!(is_there, address < ENTRIES);
@@ -413,6 +413,6 @@ mod tests {
             withholds_refusals: true,
             ..with
         };
-        assert_eq!(truth(&silent, table, 4), Some(Entry::Silent));
+        assert_eq!(truth(&silent, table, 4), Some(EntryClass::Silent));
     }
 }

@@ -31,7 +31,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// How often the state is checked that cannot be awaited.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The environment variable that stands for `cloud.ca_file`.
 const CA_FILE: &str = "ALINK_GATEWAY_CA_FILE";
@@ -134,7 +134,7 @@ pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
     };
     let mut world = World::listen()?;
     loop {
-        match world.within(LOOK).await {
+        match world.within(POLL_INTERVAL).await {
             Step::Stop => break,
             Step::Order(line) => match PlatformOrder::parse(&line, &gateway) {
                 Ok(PlatformOrder::Help) => println!("{}", order::PLATFORM_HELP),
@@ -309,13 +309,14 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         println!("{} on {}", counted(options.units, "unit"), rig.address());
         let mut before = None;
         loop {
-            match world.within(LOOK * 10).await {
+            match world.within(POLL_INTERVAL * 10).await {
                 Step::Stop => break,
                 Step::Order(line) => println!(
                     "{}",
                     BusOrder::parse(&line).map_or_else(
                         |why| why,
-                        |order| rig.with(|rack, _| order.obey(|id| behaviour(rack.unit_mut(id))))
+                        |order| rig
+                            .with(|rack, _| order.carry_out(|id| behaviour(rack.unit_mut(id))))
                     )
                 ),
                 Step::Look => {}
@@ -355,13 +356,14 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         );
         let mut before = None;
         loop {
-            match world.within(LOOK * 10).await {
+            match world.within(POLL_INTERVAL * 10).await {
                 Step::Stop => break,
                 Step::Order(text) => println!(
                     "{}",
                     BusOrder::parse(&text).map_or_else(
                         |why| why,
-                        |order| rig.with(|line, _| order.obey(|id| behaviour(line.unit_mut(id))))
+                        |order| rig
+                            .with(|line, _| order.carry_out(|id| behaviour(line.unit_mut(id))))
                     )
                 ),
                 Step::Look => {}

@@ -101,7 +101,7 @@ impl State {
         }
     }
 
-    fn anew(&mut self) {
+    fn report_all_next(&mut self) {
         match self {
             State::Readings(state) => state.report_next(),
             State::Window(state) => state.report_next(),
@@ -149,7 +149,7 @@ impl Reporter {
             FieldEvent::PointsFailing { device, points, .. } => {
                 for point in points {
                     self.change(spec, device, point, |state, point| {
-                        state.anew();
+                        state.report_all_next();
                         state.release(now.mono, point)
                     });
                 }
@@ -175,7 +175,7 @@ impl Reporter {
     /// out, and the first reading after this, too.
     pub fn on_silent(&mut self, now: Now, spec: &Spec, device: DeviceId) {
         self.change_all(spec, device, |state, point| {
-            state.anew();
+            state.report_all_next();
             state.release(now.mono, point)
         });
     }
@@ -194,7 +194,7 @@ impl Reporter {
             |at: Mono| at >= offline_since && now.mono.since(at) <= WAITS_FOR_LOG_IN;
         for (_, state) in &mut device.points {
             if !state.reported_at().is_some_and(goes_out_with_it) {
-                state.anew();
+                state.report_all_next();
             }
         }
     }

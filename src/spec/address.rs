@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::dlt645::{Address, ValuePosition};
+use super::dlt645::{MeterAddress, ValuePosition};
 use crate::base::UnitId;
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub enum BusAddress {
     /// Of a Modbus device.
     Modbus(UnitId),
     /// Of a DL/T 645 meter.
-    Dlt645(Address),
+    Dlt645(MeterAddress),
     /// Of a device whose protocol has no standard: what its requests call it stands in them. On
     /// Modbus TCP they travel under this unit id.
     Raw(Option<UnitId>),
@@ -35,7 +35,7 @@ impl BusAddress {
 
     /// Returns the address of the meter, if it is one of DL/T 645.
     #[must_use]
-    pub const fn meter(self) -> Option<Address> {
+    pub const fn meter(self) -> Option<MeterAddress> {
         match self {
             BusAddress::Dlt645(meter) => Some(meter),
             BusAddress::Modbus(_) | BusAddress::Raw(_) => None,
@@ -190,8 +190,8 @@ mod tests {
         let modbus = |n| BusAddress::Modbus(UnitId(n));
         let carried = |n| BusAddress::Raw(Some(UnitId(n)));
         let own = BusAddress::Raw(None);
-        let meter = BusAddress::Dlt645(Address::parse("000000000161").unwrap());
-        let any = BusAddress::Dlt645(Address::ANY);
+        let meter = BusAddress::Dlt645(MeterAddress::parse("000000000161").unwrap());
+        let any = BusAddress::Dlt645(MeterAddress::ANY);
         // A question that Modbus TCP carries goes to a unit.
         assert!(modbus(1).means(modbus(1)) && carried(1).means(modbus(1)) && own.means(own));
         assert!(!modbus(1).means(modbus(2)) && !carried(1).means(own) && !own.means(modbus(0)));

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dlt645::{Item, WriteAccess};
-use super::raw::Question;
+use super::dlt645::{DataItem, WriteAccess};
+use super::raw::RawQuestion;
 use super::{
     Adapter, BusAddress, Characters, Codec, ConnectionSpec, KindDescription, NotWritable, Parity,
     PointAddress, ReportPolicy, ServiceSpec, States, StopBits, Table, ThingEventSpec, Title,
@@ -294,9 +294,9 @@ pub enum Protocol {
     #[default]
     Modbus,
     /// DL/T 645, in the edition of its items; at most 255 items.
-    Dlt645(Vec<Item>),
+    Dlt645(Vec<DataItem>),
     /// A protocol without a standard; at most 255 questions.
-    Raw(Vec<Arc<Question>>),
+    Raw(Vec<Arc<RawQuestion>>),
 }
 
 /// How one kind of device is read.

@@ -33,11 +33,11 @@ pub struct Title {
 
 /// Who reads a title.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Readers {
-    /// Readers of any language but Chinese.
+pub enum TitleLanguage {
+    /// TitleLanguage of any language but Chinese.
     #[default]
     Any,
-    /// Readers of Chinese.
+    /// TitleLanguage of Chinese.
     Chinese,
 }
 
@@ -45,11 +45,11 @@ impl Title {
     /// Returns the name for these readers, if there is one: for readers of Chinese the one in
     /// Chinese, or else the other.
     #[must_use]
-    pub fn for_readers(&self, readers: Readers) -> Option<&str> {
+    pub fn for_readers(&self, readers: TitleLanguage) -> Option<&str> {
         let chinese = self
             .chinese
             .as_ref()
-            .filter(|_| readers == Readers::Chinese);
+            .filter(|_| readers == TitleLanguage::Chinese);
         chinese.or(self.general.as_ref()).map(|title| &**title)
     }
 }

@@ -43,7 +43,7 @@ pub use field::{
 };
 pub use identify::{Accepts, Certainty, Identification, IdentifyBy, IdentifyTest, NumberRange};
 pub use instance::{InstanceKind, InstanceQuota};
-pub use kind_description::{KindDescription, Readers, Title, Unit};
+pub use kind_description::{KindDescription, Title, TitleLanguage, Unit};
 pub use line::{
     Adapter, Characters, ConnectionSpec, Parity, Rs485, RtsLevel, StopBits, TransactionIds,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{BusAddress, Characters, DeviceSpec, Framing, PointAddress, Protocol};
 use crate::base::UnitId;
-use crate::spec::dlt645::{Address, Id};
+use crate::spec::dlt645::{DataIdentifier, MeterAddress};
 
 /// The longest time that the first byte of a reply is waited for in a survey.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ pub enum SurveyQuestion {
     /// A request to a meter of DL/T 645.
     Dlt645 {
         /// The address, or a wildcard.
-        address: Address,
+        address: MeterAddress,
         /// The control byte.
         control: u8,
         /// The data without the 33H.
@@ -72,8 +72,8 @@ impl SurveyQuestion {
             }
             (BusAddress::Dlt645(address), PointAddress::Dlt645(at), Protocol::Dlt645(items)) => {
                 let (control, data) = match items.get(at.item.index())?.id {
-                    Id::Y1997(id) => (0x01, id.to_le_bytes().to_vec()),
-                    Id::Y2007(id) => (0x11, id.to_le_bytes().to_vec()),
+                    DataIdentifier::Y1997(id) => (0x01, id.to_le_bytes().to_vec()),
+                    DataIdentifier::Y2007(id) => (0x11, id.to_le_bytes().to_vec()),
                 };
                 Some(SurveyQuestion::Dlt645 {
                     address,
@@ -171,7 +171,7 @@ pub enum HeardFrame {
     /// A frame of DL/T 645.
     Dlt645 {
         /// The address in the frame.
-        address: Address,
+        address: MeterAddress,
         /// The control byte.
         control: u8,
         /// The data without the 33H.
@@ -280,7 +280,7 @@ mod tests {
             assert!(!modbus(pdu).is_read(), "{pdu:?}");
         }
         let meter = |control| SurveyQuestion::Dlt645 {
-            address: Address::ANY,
+            address: MeterAddress::ANY,
             control,
             data: Vec::new(),
         };

@@ -560,11 +560,11 @@ impl<D: Disk> Spool<D> {
     /// Gives up the values of a segment from this ordinal on.
     fn give_up_rest(&mut self, header: Header, from: u32) {
         let values = self.segments.get(&header.number).map_or(0, Segment::values);
-        self.lose(header, DropCause::Damaged, (from..values).collect());
+        self.drop_undeliverable(header, DropCause::Damaged, (from..values).collect());
     }
 
     /// Settles values that cannot be delivered any more, and counts them.
-    fn lose(&mut self, header: Header, cause: DropCause, ordinals: Vec<u32>) {
+    fn drop_undeliverable(&mut self, header: Header, cause: DropCause, ordinals: Vec<u32>) {
         let mut values = 0;
         for ordinal in ordinals {
             let at = StorePosition {
@@ -632,8 +632,8 @@ impl<D: Disk> Spool<D> {
                 }
             }
         }
-        self.lose(header, DropCause::Damaged, lost);
-        self.lose(header, DropCause::Undated, undated);
+        self.drop_undeliverable(header, DropCause::Damaged, lost);
+        self.drop_undeliverable(header, DropCause::Undated, undated);
         Ok(is_end)
     }
 

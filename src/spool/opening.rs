@@ -3,14 +3,14 @@
 
 use super::disk::Disk;
 use super::segment::{HEADER_BYTES, Header, HeaderRead, examine, file_name, number_of};
-use super::settled::Journal;
+use super::settled::SettlementJournal;
 use super::{DAMAGED, DropCause, NEW, Spool, SpoolEvent};
 
 /// How many files that were set aside are kept.
 const KEPT_DAMAGED: usize = 2;
 
 impl<D: Disk> Spool<D> {
-    pub(super) fn read_segments(&mut self, files: &[(String, u64)], journal: &Journal) {
+    pub(super) fn read_segments(&mut self, files: &[(String, u64)], journal: &SettlementJournal) {
         self.next = journal.low.max(1);
         if let Some(number) = journal.removed.last() {
             self.next = self.next.max(number.saturating_add(1));
@@ -47,7 +47,7 @@ impl<D: Disk> Spool<D> {
         }
     }
 
-    fn read_segment(&mut self, name: &str, number: u64, size: u64, journal: &Journal) {
+    fn read_segment(&mut self, name: &str, number: u64, size: u64, journal: &SettlementJournal) {
         let head = self.disk.read(name, 0, HEADER_BYTES);
         let is_newer = |head: &Vec<u8>| matches!(Header::read(head), HeaderRead::Newer(_));
         let is_removed = number < journal.low || journal.removed.contains(&number);
@@ -116,7 +116,7 @@ impl<D: Disk> Spool<D> {
 
     /// Finds segments that should be there and are not: each number follows the one before
     /// it, unless the journal says that it was removed.
-    pub(super) fn find_gaps(&mut self, journal: &Journal) {
+    pub(super) fn find_gaps(&mut self, journal: &SettlementJournal) {
         let mut expected = journal.low;
         let mut gone = Vec::new();
         for (number, segment) in &self.segments {
@@ -170,7 +170,7 @@ impl<D: Disk> Spool<D> {
         }
     }
 
-    pub(super) fn apply(&mut self, journal: Journal) {
+    pub(super) fn apply(&mut self, journal: SettlementJournal) {
         for ((number, generation), marks) in journal.marks {
             if let Some(segment) = self.segments.get_mut(&number)
                 && segment.header().generation == generation

@@ -97,7 +97,7 @@ pub(super) type SegmentKey = (u64, u32);
 
 /// What the journal says, read from its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Journal {
+pub(super) struct SettlementJournal {
     /// The marks of segments, those that no longer exist included.
     pub marks: BTreeMap<SegmentKey, Marks>,
     /// Every segment below this number was removed, or the next segment has it.
@@ -108,9 +108,9 @@ pub(super) struct Journal {
     pub unread: usize,
 }
 
-impl Journal {
-    pub(super) fn read(bytes: &[u8]) -> Journal {
-        let mut journal = Journal::default();
+impl SettlementJournal {
+    pub(super) fn read(bytes: &[u8]) -> SettlementJournal {
+        let mut journal = SettlementJournal::default();
         let Some(mut rest) = bytes.strip_prefix(&HEADER) else {
             journal.unread = bytes.len();
             return journal;
@@ -197,7 +197,7 @@ impl Settlements {
     pub(super) fn open<D: Disk>(
         disk: &mut D,
         files: &[(String, u64)],
-    ) -> Result<(Settlements, Journal), DiskError> {
+    ) -> Result<(Settlements, SettlementJournal), DiskError> {
         if files.iter().any(|(name, _)| name == NEW_JOURNAL) {
             let _ = disk.remove(NEW_JOURNAL);
         }
@@ -206,7 +206,7 @@ impl Settlements {
             return Ok(Default::default());
         };
         let len = usize::try_from(*size).unwrap_or(usize::MAX);
-        let journal = Journal::read(&disk.read(JOURNAL, 0, len)?);
+        let journal = SettlementJournal::read(&disk.read(JOURNAL, 0, len)?);
         let settlements = Settlements {
             removed: journal.removed.clone(),
             low: journal.low,
@@ -389,7 +389,7 @@ mod tests {
             }
             push_low(&mut bytes, low);
             push_removed(&mut bytes, removed.iter().copied());
-            let journal = Journal::read(&bytes);
+            let journal = SettlementJournal::read(&bytes);
             prop_assert_eq!(&journal.low, &low);
             prop_assert_eq!(journal.unread, 0);
             prop_assert_eq!(&journal.removed, &removed);
@@ -410,7 +410,7 @@ mod tests {
                 push_marks(&mut bytes, (7, 0), part);
             }
             let cut = (bytes.len() as f64 * cut) as usize;
-            let journal = Journal::read(&bytes[..cut]);
+            let journal = SettlementJournal::read(&bytes[..cut]);
             let marks = journal.marks.get(&(7, 0)).cloned().unwrap_or_default();
             let read = (0..50_000).filter(|n| marks.has(*n)).collect::<Vec<_>>();
             prop_assert!(list.starts_with(&read));

@@ -20,7 +20,7 @@ impl LogEvent for ThingEventLogEvent {
         EventKind::ThingEventRaised
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Device(self.event.device)
     }
 

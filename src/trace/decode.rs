@@ -67,7 +67,7 @@ impl Body {
                 let words = if asks { question(pdu) } else { reply(pdu) };
                 transaction.map_or(words.clone(), |id| format!("{words}, transaction {id}"))
             }
-            Body::Dlt645(frame) => meter(frame),
+            Body::Dlt645(frame) => dlt645(frame),
             Body::Echo => "the gateway's own request, heard back".into(),
             Body::Plain => counted(bytes, "byte"),
             Body::Noise => format!("{} of no frame", counted(bytes, "byte")),
@@ -160,7 +160,7 @@ fn reply(pdu: &[u8]) -> String {
     }
 }
 
-fn meter(frame: &MeterFrame) -> String {
+fn dlt645(frame: &MeterFrame) -> String {
     let control = frame.control;
     let what = match (control.is_reply(), control.is_refusal()) {
         (false, _) => "asks",

@@ -32,7 +32,7 @@ pub struct TraceEvent {
 pub enum TraceEventKind {
     /// The state of the line from now on. This is the first event for every listener. It is
     /// sent again when the line is opened, lost, or given other settings.
-    Line(Line),
+    Line(TracedLine),
     /// A transaction begins: the next request is for this device.
     Turn {
         /// The device's name.
@@ -44,7 +44,7 @@ pub enum TraceEventKind {
         protocol: TracedProtocol,
         /// How long after the request the reply may begin.
         #[serde(with = "span")]
-        patience: Duration,
+        reply_timeout: Duration,
     },
     /// The gateway sent these bytes; [`TraceEvent::at`] is when the first was handed over.
     Sent {
@@ -95,7 +95,7 @@ pub enum TraceEventKind {
 /// The state of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "kebab-case")]
-pub enum Line {
+pub enum TracedLine {
     /// The line is in use.
     Open(LineSettings),
     /// The line is not in use.
@@ -258,7 +258,7 @@ impl TransactionVerdict {
             Outcome::Missed(MissReason::Foreign) | Outcome::Mismatched(_) => {
                 TransactionVerdict::Foreign
             }
-            Outcome::Missed(MissReason::GatewaySaysNo(code)) => {
+            Outcome::Missed(MissReason::GatewayException(code)) => {
                 TransactionVerdict::Exception { code: *code }
             }
             Outcome::Missed(MissReason::ConnectionLost) => TransactionVerdict::Cut,
@@ -417,7 +417,7 @@ mod tests {
             r#"{"at":12,"wall":34,"what":"sent","bytes":"03ab","until":56}"#
         );
         let line = TraceEvent {
-            what: TraceEventKind::Line(Line::Closed { why: "gone".into() }),
+            what: TraceEventKind::Line(TracedLine::Closed { why: "gone".into() }),
             ..seen
         };
         let text = serde_json::to_string(&line).unwrap();

@@ -16,7 +16,7 @@ use crate::base::utc::Utc;
 use crate::base::{Mono, Wall};
 
 use super::decode::Body;
-use super::event::{Line, TraceEvent, TraceEventKind, TracedProtocol, TransactionVerdict};
+use super::event::{TraceEvent, TraceEventKind, TracedLine, TracedProtocol, TransactionVerdict};
 use super::frames;
 
 /// The longest burst that is kept of a line that sends without a pause.
@@ -26,7 +26,7 @@ const LONGEST_BURST: usize = 4096;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// The state of the line from then on.
-    Line(Mono, Line),
+    Line(Mono, TracedLine),
     /// A frame, or noise.
     Frame(Frame),
     /// The expected reply had not begun when its time was up.
@@ -167,7 +167,7 @@ impl Follower {
         }
         match &seen.what {
             TraceEventKind::Line(line) => {
-                if let Line::Open(settings) = line {
+                if let TracedLine::Open(settings) = line {
                     self.character = settings.character;
                     self.wanted = settings.quiet;
                 } else {

@@ -37,6 +37,6 @@ pub mod text;
 mod samples;
 
 pub use event::{
-    Line, LineSettings, TraceEvent, TraceEventKind, TracedProtocol, TransactionVerdict,
+    LineSettings, TraceEvent, TraceEventKind, TracedLine, TracedProtocol, TransactionVerdict,
 };
 pub use follow::{Follower, Frame, Item, Side, TransactionEnd};

@@ -13,7 +13,7 @@
 //! written when their transaction has ended.
 
 use super::decode::Body;
-use super::event::{Line, TraceEvent, TracedProtocol, TransactionVerdict};
+use super::event::{TraceEvent, TracedLine, TracedProtocol, TransactionVerdict};
 use super::follow::{Anchor, Follower, Frame, Item, Side};
 use super::text::millis;
 use crate::base::text::{counted, plural};
@@ -97,7 +97,7 @@ impl Capture {
         match item {
             Item::Line(_, line) => {
                 let words = match &line {
-                    Line::Open(settings) => {
+                    TracedLine::Open(settings) => {
                         if !self.begun {
                             begin(out, &settings.port, &settings.to_string());
                             self.begun = true;
@@ -105,7 +105,7 @@ impl Capture {
                         }
                         format!("the line is {settings}")
                     }
-                    Line::Closed { why } => format!("not open: {why}"),
+                    TracedLine::Closed { why } => format!("not open: {why}"),
                 };
                 self.release(out);
                 self.tell(words);

@@ -21,7 +21,7 @@ pub(super) fn at(micros: u64, what: TraceEventKind) -> TraceEvent {
 
 /// Returns the event of a line on which a character takes a millisecond.
 pub(super) fn open() -> TraceEventKind {
-    TraceEventKind::Line(Line::Open(LineSettings {
+    TraceEventKind::Line(TracedLine::Open(LineSettings {
         port: "line-1".into(),
         opens: "/dev/ttyUSB0".into(),
         settings: Some("9600 8E1".into()),
@@ -36,7 +36,7 @@ pub(super) fn turn(device: &str, place: &str) -> TraceEventKind {
         device: device.into(),
         place: Some(place.into()),
         protocol: TracedProtocol::Rtu,
-        patience: Duration::from_millis(300),
+        reply_timeout: Duration::from_millis(300),
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn any_seen() -> impl Strategy<Value = TraceEvent> {
     let what = prop_oneof![
         (".{0,9}", prop::option::of(".{0,9}"), span(), span()).prop_map(
             |(port, settings, character, quiet)| {
-                TraceEventKind::Line(Line::Open(LineSettings {
+                TraceEventKind::Line(TracedLine::Open(LineSettings {
                     opens: port.clone(),
                     port,
                     settings,
@@ -74,13 +74,13 @@ pub(super) fn any_seen() -> impl Strategy<Value = TraceEvent> {
                 }))
             }
         ),
-        ".{0,9}".prop_map(|why| TraceEventKind::Line(Line::Closed { why })),
+        ".{0,9}".prop_map(|why| TraceEventKind::Line(TracedLine::Closed { why })),
         (".{0,9}", prop::option::of("unit [0-9]"), protocol, span()).prop_map(
-            |(device, place, protocol, patience)| TraceEventKind::Turn {
+            |(device, place, protocol, reply_timeout)| TraceEventKind::Turn {
                 device,
                 place,
                 protocol,
-                patience
+                reply_timeout
             }
         ),
         (bytes(), 0u64..1 << 50).prop_map(|(bytes, until)| TraceEventKind::Sent {

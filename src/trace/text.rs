@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::event::{Line, TraceEvent, TraceEventKind, TransactionVerdict};
+use super::event::{TraceEvent, TraceEventKind, TracedLine, TransactionVerdict};
 use super::follow::{Anchor, Follower, Frame, Item, Side, TransactionEnd};
 
 /// The level of detail.
@@ -173,10 +173,10 @@ fn end_of(ended: &TransactionEnd) -> String {
     }
 }
 
-fn about(state: &Line) -> String {
+fn about(state: &TracedLine) -> String {
     match state {
-        Line::Open(settings) => format!("* port {}: {settings}", settings.port),
-        Line::Closed { why } => format!("* not open: {why}"),
+        TracedLine::Open(settings) => format!("* port {}: {settings}", settings.port),
+        TracedLine::Closed { why } => format!("* not open: {why}"),
     }
 }
 
@@ -273,7 +273,7 @@ mod tests {
             at(400_000, TraceEventKind::Missing { events: 7 }),
             at(
                 500_000,
-                TraceEventKind::Line(Line::Closed { why: "gone".into() }),
+                TraceEventKind::Line(TracedLine::Closed { why: "gone".into() }),
             ),
         ]
     }

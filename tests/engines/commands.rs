@@ -14,7 +14,7 @@ use alink_gateway::base::{DeviceId, Now, PortId, Rng, UnitId};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::{Chance, Fault as UnitFault};
 use alink_gateway::lab::platform::{Device, Fault, RrpcTopic};
-use alink_gateway::lab::site::{DAWN, Site};
+use alink_gateway::lab::site::{START, Site};
 use alink_gateway::spec::{
     Condition, Decimal, DeviceSpec, Interlock, LineSpec, Number, PointSpec, ProfileSpec, Spec,
     Table, WritePolicy,
@@ -98,7 +98,7 @@ fn spoil(site: &Site, id: DeviceId, faults: &[(UnitFault, u32)]) {
 }
 
 async fn online(seed: u64) -> Site {
-    let site = site::build_of(Clock::starting_at(DAWN), spec(), seed, |_| {});
+    let site = site::build_of(Clock::starting_at(START), spec(), seed, |_| {});
     let all = usize::from(UNITS) * 2;
     let came = site.until_online(all, Duration::from_secs(60)).await;
     assert!(came.is_some(), "all are online");
@@ -323,7 +323,7 @@ async fn in_ten_minutes_of_faults_each_command_has_one_answer_and_none_is_lied_a
 async fn desired_values_reach_the_registers_when_the_device_comes_online() {
     let mut spec = spec();
     spec.commands.desired = true;
-    let site = site::build_of(Clock::starting_at(DAWN), spec, 3, |_| {});
+    let site = site::build_of(Clock::starting_at(START), spec, 3, |_| {});
     let id = DeviceId(2);
     let who = name(&site.spec, id);
     let wish = async |property: &'static str, value: u32| {

@@ -168,13 +168,13 @@ impl Life {
                 return self.judge();
             }
             let attempt = (self.doing == Doing::Waiting).then(|| self.connector.attempt_at().at);
-            let patience = match self.doing {
+            let time_limit = match self.doing {
                 Doing::Registering(_) => self.enrolment.wake_at().map(|w| w.at),
                 _ => None,
             };
             let event = self.later.keys().next().map(|(at, _)| *at);
             let theirs = self.platform.wake_at().map(|w| w.at);
-            let next = [attempt, patience, event, theirs]
+            let next = [attempt, time_limit, event, theirs]
                 .into_iter()
                 .flatten()
                 .min();
@@ -186,7 +186,7 @@ impl Life {
             if event == Some(next) {
                 let (_, what) = self.later.pop_first().unwrap();
                 self.happen(what);
-            } else if patience.is_some_and(|at| at <= next) {
+            } else if time_limit.is_some_and(|at| at <= next) {
                 self.drain();
             } else if attempt.is_some_and(|at| at <= next) {
                 self.attempt();

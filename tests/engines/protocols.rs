@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{Now, Rng, UnitId, Value, Wall};
 use alink_gateway::field::dlt645::ask::{Reassembly, ReassemblyResult};
-use alink_gateway::field::dlt645::{Address, Edition, ValuePosition, item};
+use alink_gateway::field::dlt645::{Edition, MeterAddress, ValuePosition, item};
 use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::field::{dlt645, raw};
@@ -144,7 +144,7 @@ fn modbus_ascii_gives_no_wrong_value() {
                 Some(bytes) => receiver.push(bytes),
                 None => receiver.silence(),
             });
-            if let Some(rtu::Verdict::Reply(reply)) = verdict {
+            if let Some(rtu::ListeningEnd::Reply(reply)) = verdict {
                 let BusProtocol::Ascii(_, unit) = &protocol else {
                     panic!("another device");
                 };
@@ -163,8 +163,8 @@ fn modbus_ascii_gives_no_wrong_value() {
 /// Reads a datum, follow-on frames included.
 fn read_meter(
     protocol: &mut BusProtocol,
-    item: item::Item,
-    address: Address,
+    item: item::DataItem,
+    address: MeterAddress,
     now: Now,
     late: &mut Vec<u8>,
     rng: &mut Rng,
@@ -179,7 +179,8 @@ fn read_meter(
             Some(bytes) => receiver.push(bytes),
             None => receiver.silence(),
         });
-        let Some(dlt645::receive::Verdict::Reply(dlt645::Reply::Answer(part))) = verdict else {
+        let Some(dlt645::receive::ListeningEnd::Reply(dlt645::Reply::Answer(part))) = verdict
+        else {
             return None;
         };
         assert_eq!(part.from, address);
@@ -201,7 +202,7 @@ fn meters(year: Year, edition: Edition, names: &[&str], frame: usize) {
         let mut meter = Meter::new(year, 12_345_678_901, unit);
         meter.frame = frame;
         let mut protocol = BusProtocol::Dlt645(meter.clone());
-        let address = Address::parse("012345678901").unwrap();
+        let address = MeterAddress::parse("012345678901").unwrap();
         let (mut rng, mut late, mut answered) = (Rng::new(2), Vec::new(), 0);
         for round in 0..rounds() {
             let now = at(round);
@@ -269,8 +270,8 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
         behind_check: 2,
         preamble: None,
     };
-    let level = raw::Part::Number {
-        written: raw::part::Number::Decimal(raw::part::Span::Between {
+    let level = raw::ReplyPart::Number {
+        written: raw::part::BinaryNumber::Decimal(raw::part::ByteSpan::Between {
             after: b"L=".to_vec(),
             nth: 1,
             before: b";".to_vec(),
@@ -303,7 +304,7 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
                 Some(bytes) => receiver.push(bytes),
                 None => receiver.silence(),
             });
-            if let Some(raw::receive::Verdict::Reply(reply)) = verdict {
+            if let Some(raw::receive::ListeningEnd::Reply(reply)) = verdict {
                 let value = match level.read(&reply).unwrap() {
                     Value::Int(n) => n as f64,
                     Value::Float(x) => x,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::installation::point;
 use alink_gateway::base::Value;
-use alink_gateway::field::decode::point::{Refusal, decode};
+use alink_gateway::field::decode::point::{NoValueReason, decode};
 use alink_gateway::field::modbus::Data;
 use alink_gateway::field::plan::block_address::{BlockAddress, EntryRange};
 use alink_gateway::spec::{ByteOrder, Codec, Number, Table, WordOrder};
@@ -24,7 +24,7 @@ fn number(kind: Number, words: WordOrder) -> Codec {
     codec
 }
 
-fn read(codec: Codec, registers: Vec<u16>) -> Result<Value, Refusal> {
+fn read(codec: Codec, registers: Vec<u16>) -> Result<Value, NoValueReason> {
     let point = point(Table::HoldingRegister, 0, codec, Duration::from_secs(1));
     let all = BlockAddress::Modbus(EntryRange {
         table: Table::HoldingRegister,
@@ -63,7 +63,7 @@ fn codec(vector: &Json, registers: usize) -> Codec {
 
 /// Writes our value in the words of the data; a single as the single it is, because we
 /// give the shortest decimal for it and they the longest.
-fn told(ours: Result<Value, Refusal>, single: bool) -> String {
+fn told(ours: Result<Value, NoValueReason>, single: bool) -> String {
     match ours {
         Ok(Value::Int(n)) => n.to_string(),
         Ok(Value::UInt(n)) => n.to_string(),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alink_gateway::base::{Mono, Rng, UnitId, Wall};
-use alink_gateway::field::survey::unit_scan::{BRIEFLY, SightedReply, Sighting, UnitScan};
+use alink_gateway::field::survey::unit_scan::{SHORT_WAIT, SightedReply, Sighting, UnitScan};
 use alink_gateway::io::bus::bus_monitor::BusMonitor;
 use alink_gateway::io::bus::exchange::Exchange;
-use alink_gateway::io::bus::line::Line as OpenLine;
+use alink_gateway::io::bus::line::OpenLine;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::{Line, Pace, Refusal, Unit, UnitBehaviour, UnitKind};
 use alink_gateway::lab::wire::LineRig;
@@ -59,7 +59,7 @@ impl Site {
     /// Scans all units; returns what was found, and how long that took.
     async fn scan(&mut self) -> (BTreeMap<UnitId, Sighting>, Duration) {
         let begun = self.now();
-        let mut scan = UnitScan::new((1..=247).map(UnitId), None, None, BRIEFLY);
+        let mut scan = UnitScan::new((1..=247).map(UnitId), None, None, SHORT_WAIT);
         while let Some(request) = scan.next_request() {
             self.ask(&mut scan, &request).await;
         }

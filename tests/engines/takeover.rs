@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 /// Virtual lives begin here: 2026-01-01T00:00:00Z.
-const DAWN: Wall = Wall::from_millis(1_767_225_600_000);
+const START: Wall = Wall::from_millis(1_767_225_600_000);
 
 fn spec(certificate: GatewayCertificate, transport: Transport) -> Spec {
     let mut cloud = installation::cloud("platform", "a1GwDemoPk0", "gw-0001", certificate);
@@ -80,7 +80,7 @@ impl Linked {
         let (wire, ends) = link::pair(link::channel::CAPACITY, stop.clone());
         let mut link = Link::new(
             spec.clone(),
-            Dialer::Door(door.clone()),
+            Dialer::Pipe(door.clone()),
             Connector::new(&spec.cloud, Rng::new(seed), clock.now()),
             ends,
             clock,
@@ -118,7 +118,7 @@ impl Linked {
 }
 
 fn platform(spec: PlatformSpec, tls: bool) -> (Broker, mpsc::Sender<DuplexStream>, Clock) {
-    let clock = Clock::starting_at(DAWN);
+    let clock = Clock::starting_at(START);
     let platform = Platform::new(spec, Rng::new(7), clock.now());
     let (broker, door) = Broker::at_door(platform, clock, tls);
     (broker, door, clock)
@@ -401,7 +401,7 @@ fn at(secs: u64) -> Now {
 fn after(span: Duration) -> Now {
     Now {
         mono: Mono::START + span,
-        wall: DAWN,
+        wall: START,
     }
 }
 

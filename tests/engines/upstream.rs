@@ -11,7 +11,7 @@ use alink_gateway::field::plan::holes::Holes;
 use alink_gateway::hub::upstream::Upstream;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::Platform;
-use alink_gateway::lab::site::DAWN;
+use alink_gateway::lab::site::START;
 use alink_gateway::spec::*;
 
 use crate::delivery::world::World;
@@ -85,7 +85,7 @@ fn forecast_of(spec: &Spec) -> Rates {
 /// counts for this long.
 async fn measured(spec: Spec, span: Duration) -> Rates {
     let devices = spec.devices.len();
-    let site = site::build_of(Clock::starting_at(DAWN), spec, 7, |_| {});
+    let site = site::build_of(Clock::starting_at(START), spec, 7, |_| {});
     let online = site.until_online(devices, secs(60)).await;
     assert!(online.is_some(), "not all devices came online");
     site.live(secs(60)).await;

@@ -14,7 +14,7 @@ use crate::port_task::{self, PortTask};
 use alink_gateway::base::{
     FieldEvent, LivenessEvidence, LivenessProof, Now, Reading, Rng, UnitId, Value, Wall,
 };
-use alink_gateway::field::dlt645::{Item, ValuePosition};
+use alink_gateway::field::dlt645::{DataItem, ValuePosition};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::files::settings;
 use alink_gateway::io::files::settings::LoadContext;
@@ -255,7 +255,7 @@ impl Drop for World {
     }
 }
 
-fn value_of(meter: &Meter, item: &Item, position: ValuePosition, at: i64) -> Option<Value> {
+fn value_of(meter: &Meter, item: &DataItem, position: ValuePosition, at: i64) -> Option<Value> {
     let now = Now {
         wall: Wall::from_millis(at),
         ..Now::default()

@@ -19,7 +19,7 @@ use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::{
     ChangeChannel, Device, FailedBatchNames, Fault, PackOutOfSession, PlatformSpec, Violation,
 };
-use alink_gateway::lab::site::{DAWN, Site};
+use alink_gateway::lab::site::{START, Site};
 use alink_gateway::spec::SessionLimits;
 use site::Size;
 use storm::Blow;
@@ -416,7 +416,7 @@ fn a_box_without_a_clock_learns_the_time_and_every_value_has_the_right_one() {
         let first = site
             .platform(|p, _| p.accepted().log().filter_map(|v| v.time).min())
             .await;
-        let first = first.expect("values have times").as_millis() - DAWN.as_millis();
+        let first = first.expect("values have times").as_millis() - START.as_millis();
         assert!((0..20_000).contains(&first), "the first is {first} ms old");
     });
 }

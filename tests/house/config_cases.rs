@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use alink_gateway::base::{Secret, UnitId, Value};
 use alink_gateway::cli::check;
-use alink_gateway::config::{FirstPass, Severity, Source};
+use alink_gateway::config::{FirstPass, Severity, SourceText};
 use alink_gateway::io::files::service_account::ServiceAccount;
 use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::spec::{
@@ -1407,7 +1407,7 @@ fn later_layers_override_values_and_add_to_lists() {
 /// Compiles without a file system: every file that the compiler wants has the text
 /// itself as its content.
 fn compile(bytes: Vec<u8>) -> bool {
-    let source = Source {
+    let source = SourceText {
         path: "gateway.yaml".into(),
         bytes: Ok(bytes.into()),
         mode: Some(0o600),

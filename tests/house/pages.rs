@@ -130,7 +130,9 @@ fn what_comments_name_is_there() {
 
 /// Whether this is a path to a source file or a page, and no pattern of such.
 fn is_file_name(word: &str) -> bool {
-    let ends = [".rs", ".md"].iter().any(|e| word.len() > e.len() && word.ends_with(e));
+    let ends = [".rs", ".md"]
+        .iter()
+        .any(|e| word.len() > e.len() && word.ends_with(e));
     ends && !word.contains(['*', '{', ' ', '<'])
 }
 

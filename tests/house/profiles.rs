@@ -10,7 +10,7 @@ use alink_gateway::cloud::thing_model::unit_name;
 use alink_gateway::io::files::settings::{LoadContext, load_in, profile_in};
 use alink_gateway::spec::{
     Certainty, Codec, DataType, IdentifyBy, ModbusAddress, PointAddress, PointSpec, ProfileSpec,
-    Protocol, ReadBack, Readers, Table, Title, WordOrder,
+    Protocol, ReadBack, Table, Title, TitleLanguage, WordOrder,
 };
 
 use crate::source::root;
@@ -196,7 +196,7 @@ fn numbers_have_a_unit_that_is_known() {
             let wanted = is_number && has_none.is_none();
             assert_eq!(unit.is_some(), wanted, "{name}: {id}: {unit:?}");
             used.extend(has_none.filter(|_| is_number));
-            for readers in [Readers::Any, Readers::Chinese] {
+            for readers in [TitleLanguage::Any, TitleLanguage::Chinese] {
                 let known = unit.is_none_or(|unit| unit_name(&unit.0, readers).is_some());
                 assert!(known, "{name}: {id}: {unit:?}");
             }

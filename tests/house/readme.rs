@@ -146,7 +146,7 @@ fn the_codes_of_the_table_are_treated_as_it_says() {
     let rows: Vec<(i64, String)> = page.lines().filter_map(row).collect();
     assert!(rows.len() >= 9, "{rows:?}");
     for (code, again) in rows {
-        let says = match Code(code).verdict() {
+        let says = match Code(code).meaning_kind() {
             CodeMeaning::Device { first, longest } => {
                 format!("{} to {} min", first.as_secs() / 60, longest.as_secs() / 60)
             }

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use alink_gateway::cloud::thing_model::{differences, thing_model, traps};
+use alink_gateway::cloud::thing_model::{differences, import_warnings, thing_model};
 use alink_gateway::io::files::settings::{LoadContext, profile_in};
-use alink_gateway::spec::Readers;
+use alink_gateway::spec::TitleLanguage;
 use serde_json::{Value as Json, json};
 
 use crate::source::root;
@@ -41,25 +41,28 @@ services:
 
 /// Returns the model of a profile that is written in this text, and what the platform would not
 /// take.
-fn model_of(text: &str, readers: Readers) -> (Json, Vec<String>) {
+fn model_of(text: &str, readers: TitleLanguage) -> (Json, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("boiler.yaml");
     fs::write(&file, text).unwrap();
     model_in(&file, readers)
 }
 
-fn model_in(file: &Path, readers: Readers) -> (Json, Vec<String>) {
+fn model_in(file: &Path, readers: TitleLanguage) -> (Json, Vec<String>) {
     let found = profile_in(file, &LoadContext::default());
     let found = found.unwrap_or_else(|report| panic!("{report}"));
     let profile = &found[0].spec;
     let product = found[0].product_key.clone().unwrap_or_default();
-    (thing_model(profile, &product, readers), traps(profile))
+    (
+        thing_model(profile, &product, readers),
+        import_warnings(profile),
+    )
 }
 
 #[test]
 fn a_profile_with_each_kind_of_point_is_as_written_down() {
-    let (model, traps) = model_of(BOILER, Readers::Any);
-    assert_eq!(traps, [""; 0]);
+    let (model, import_warnings) = model_of(BOILER, TitleLanguage::Any);
+    assert_eq!(import_warnings, [""; 0]);
     let text = format!("{model:#}\n");
     let file = root().join("tests/vectors/thing-model/boiler.json");
     if std::env::var_os("BLESS").is_some() {
@@ -82,7 +85,7 @@ fn names_and_units_are_in_the_language_of_their_readers() {
         let told: Vec<[String; 3]> = told.collect();
         (told, model)
     };
-    let (general, model) = told(Readers::Any);
+    let (general, model) = told(TitleLanguage::Any);
     assert_eq!(general[0], ["Flow temperature", "°C", "degree Celsius"]);
     assert_eq!(general[1], ["Count", "-", "-"]);
     assert_eq!(general[2], ["Energy", "kWh", "kilowatt hour"]);
@@ -94,7 +97,7 @@ fn names_and_units_are_in_the_language_of_their_readers() {
         "Flow temperature"
     );
     assert_eq!(model["services"][2]["outputData"][0]["name"], "flow");
-    let (chinese, _) = told(Readers::Chinese);
+    let (chinese, _) = told(TitleLanguage::Chinese);
     assert_eq!(chinese[0], ["供水温度", "°C", "摄氏度"]);
     assert_eq!(chinese[1], ["Count", "-", "-"]);
     assert_eq!(chinese[2], ["Energy", "kWh", "千瓦时"]);
@@ -162,9 +165,9 @@ fn each_shipped_profile_has_a_model_that_the_platform_takes() {
     for file in folder {
         let file = file.unwrap().path();
         let name = file.display().to_string();
-        let (chinese, _) = model_in(&file, Readers::Chinese);
-        let (model, traps) = model_in(&file, Readers::Any);
-        assert_eq!(traps, [""; 0], "{name}");
+        let (chinese, _) = model_in(&file, TitleLanguage::Chinese);
+        let (model, import_warnings) = model_in(&file, TitleLanguage::Any);
+        assert_eq!(import_warnings, [""; 0], "{name}");
         for model in [&model, &chinese] {
             for kind in ["properties", "events", "services"] {
                 holds_rules(&name, &model[kind]);
@@ -180,7 +183,7 @@ fn each_shipped_profile_has_a_model_that_the_platform_takes() {
 
 #[test]
 fn an_export_that_differs_is_told_in_words() {
-    let (model, _) = model_of(BOILER, Readers::Any);
+    let (model, _) = model_of(BOILER, TitleLanguage::Any);
     let mut export = model.clone();
     let properties = export["properties"].as_array_mut().unwrap();
     properties.retain(|p| p["identifier"] != "Serial");
@@ -227,12 +230,12 @@ fn an_export_that_differs_is_told_in_words() {
 
 #[test]
 fn what_the_platform_would_not_take_is_told() {
-    let (_, traps) = model_of(
+    let (_, import_warnings) = model_of(
         "name: boiler\ninterval: 1s\npoints:\n  - { id: State, table: input, address: 1, type: u16, as: enum }\n",
-        Readers::Any,
+        TitleLanguage::Any,
     );
-    assert_eq!(traps.len(), 1, "{traps:?}");
-    assert!(traps[0].contains("State is an enum without titles"));
+    assert_eq!(import_warnings.len(), 1, "{import_warnings:?}");
+    assert!(import_warnings[0].contains("State is an enum without titles"));
 }
 
 /// Has each model judged by the schema of `tests/vectors/thing-model` with Python's `jsonschema`,
@@ -275,7 +278,7 @@ fn a_schema_of_the_platforms_rules_takes_every_model() {
     let mut models = Vec::new();
     for file in fs::read_dir(root().join("config/profiles")).unwrap() {
         let file = file.unwrap().path();
-        for readers in [Readers::Any, Readers::Chinese] {
+        for readers in [TitleLanguage::Any, TitleLanguage::Chinese] {
             let name = format!("{}, {readers:?}", file.display());
             models.push((name, model_in(&file, readers).0));
         }
@@ -432,7 +435,7 @@ fn the_schema_of_the_platforms_rules_refuses_each_mistake() {
     if !tools::have(&["jsonschema"]) {
         return;
     }
-    let (right, _) = model_of(BOILER, Readers::Any);
+    let (right, _) = model_of(BOILER, TitleLanguage::Any);
     let broken = MISTAKES.iter().map(|(name, mistake)| {
         let mut model = right.clone();
         mistake(&mut model);
@@ -446,22 +449,22 @@ fn the_schema_of_the_platforms_rules_refuses_each_mistake() {
 
 #[test]
 fn limits_beyond_an_int_are_left_to_the_type() {
-    let (model, traps) = model_of(
+    let (model, import_warnings) = model_of(
         "name: boiler\ninterval: 1s\npoints:\n  - { id: Power, table: input, address: 1, type: i32, as: int, scale: 1000, min: -1e12, max: 2e9 }\n",
-        Readers::Any,
+        TitleLanguage::Any,
     );
     let specs = &model["properties"][0]["dataType"]["specs"];
     assert_eq!(
         (&specs["min"], &specs["max"]),
         (&json!("-2147483648"), &json!("2000000000"))
     );
-    assert_eq!(traps, [""; 0]);
+    assert_eq!(import_warnings, [""; 0]);
 }
 
 #[test]
 fn names_that_the_console_would_not_take_are_told() {
     let long = "A".repeat(45);
-    let (model, traps) = model_of(
+    let (model, import_warnings) = model_of(
         &format!(
             "name: boiler\ninterval: 1s\npoints:\n\
              \x20 - {{ id: {long}, table: input, address: 1, type: u16 }}\n\
@@ -469,7 +472,7 @@ fn names_that_the_console_would_not_take_are_told() {
              \x20 - {{ id: Flow, title: Flow °C, title_zh: (水), table: input, address: 3, type: u16 }}\n\
              \x20 - {{ id: \"extra:Flow\", table: input, address: 4, type: u16 }}\n"
         ),
-        Readers::Any,
+        TitleLanguage::Any,
     );
     let wanted = [
         format!("{long} has no title, and is no name for the console"),
@@ -478,8 +481,8 @@ fn names_that_the_console_would_not_take_are_told() {
         "title_zh of Flow does not begin with".to_owned(),
         "extra:Flow belongs to a module of its own".to_owned(),
     ];
-    assert_eq!(traps.len(), wanted.len(), "{traps:?}");
-    for (told, wanted) in traps.iter().zip(&wanted) {
+    assert_eq!(import_warnings.len(), wanted.len(), "{import_warnings:?}");
+    for (told, wanted) in import_warnings.iter().zip(&wanted) {
         assert!(told.starts_with(wanted), "{told}");
     }
     assert_eq!(model["properties"].as_array().unwrap().len(), 3);

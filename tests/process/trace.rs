@@ -312,7 +312,7 @@ fn a_capture_names_the_right_dissector_for_other_protocols() {
         device: "it".into(),
         place: None,
         protocol,
-        patience: Duration::ZERO,
+        reply_timeout: Duration::ZERO,
     };
     let sent = |bytes: Vec<u8>| TraceEventKind::Sent {
         bytes,

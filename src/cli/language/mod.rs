@@ -28,7 +28,7 @@ use std::sync::OnceLock;
 use self::catalogue::Catalogue;
 pub(super) use self::punctuation::may_break;
 use crate::io::terminal::locale;
-use crate::spec::Readers;
+use crate::spec::TitleLanguage;
 
 /// The texts in Simplified Chinese, in the format of GNU gettext ("The Format of PO Files").
 const CHINESE: &str = include_str!("zh_CN.po");
@@ -91,10 +91,10 @@ impl Language {
 
     /// Returns who reads the titles of the configuration in this language.
     #[must_use]
-    pub const fn readers(self) -> Readers {
+    pub const fn readers(self) -> TitleLanguage {
         match self {
-            Language::English => Readers::Any,
-            Language::Chinese => Readers::Chinese,
+            Language::English => TitleLanguage::Any,
+            Language::Chinese => TitleLanguage::Chinese,
         }
     }
 

@@ -42,7 +42,7 @@ pub(in crate::cli) struct Why {
 }
 
 impl Why {
-    fn said(&self, language: Language) -> String {
+    fn text(&self, language: Language) -> String {
         let about = [&self.place, &self.asked].map(|text| language.say(text));
         let about = language.list(&about);
         match language {
@@ -164,7 +164,7 @@ pub(in crate::cli) fn reasons(rows: &[ValueRow], language: Language) -> Vec<Stri
             said.push(why);
         }
     }
-    let mut reasons: Vec<String> = said.iter().map(|why| why.said(language)).collect();
+    let mut reasons: Vec<String> = said.iter().map(|why| why.text(language)).collect();
     if rows.iter().any(|row| row.may_be_stale) {
         reasons.push(format!("? {}", language.say(STALE)));
     }
@@ -190,7 +190,7 @@ pub(in crate::cli) fn values(rows: &[ValueRow]) -> Json {
             add("registers", row.registers().into());
         }
         if let Some(why) = &row.why {
-            add("why", why.said(Language::English).into());
+            add("why", why.text(Language::English).into());
         }
         if row.may_be_stale {
             add("may_be_stale", true.into());
@@ -227,7 +227,7 @@ pub(super) fn csv(rows: &[ValueRow]) -> String {
     for row in rows {
         let value = row.value.as_ref().map_or(String::new(), plain);
         let why = match (&row.why, row.may_be_stale) {
-            (Some(why), _) => why.said(Language::English),
+            (Some(why), _) => why.text(Language::English),
             (None, true) => STALE.to_owned(),
             (None, false) => String::new(),
         };

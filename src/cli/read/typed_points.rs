@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::text::counted;
-use crate::config::{FirstPass, Problem, ReadSources, Severity, Source, address_in_a_manual};
-use crate::spec::dlt645::{Edition, Id, item};
+use crate::config::{FirstPass, Problem, ReadSources, Severity, SourceText, address_in_a_manual};
+use crate::spec::dlt645::{DataIdentifier, Edition, item};
 use crate::spec::{PointAddress, PointSpec, ProfileSpec};
 
 /// The most values of one command.
@@ -179,8 +179,12 @@ fn name_datum(edition: Edition, group: &mut TypedGroup, notes: &mut Vec<String>)
         return;
     };
     let id = match edition {
-        Edition::Y1997 => u16::from_str_radix(datum, 16).ok().map(Id::Y1997),
-        Edition::Y2007 => u32::from_str_radix(datum, 16).ok().map(Id::Y2007),
+        Edition::Y1997 => u16::from_str_radix(datum, 16)
+            .ok()
+            .map(DataIdentifier::Y1997),
+        Edition::Y2007 => u32::from_str_radix(datum, 16)
+            .ok()
+            .map(DataIdentifier::Y2007),
     };
     let Some(id) = id else {
         return;
@@ -290,7 +294,7 @@ fn compiled(
          \"cloud\": {{\"url\": \"mqtts://localhost\"}}, \"profiles\": [{{\"name\": typed, \
          \"protocol\": {protocol}, \"interval\": 1s, \"points\": [{points}]}}]}}"
     );
-    let source = Source::of("typed".into(), Ok(text.into_bytes().into()));
+    let source = SourceText::of("typed".into(), Ok(text.into_bytes().into()));
     let told = |problems: &[Problem]| -> Vec<String> {
         problems.iter().map(|p| told(p, groups)).collect()
     };

@@ -59,7 +59,7 @@ pub(super) struct Scanned {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FoundAddress {
     Unit(UnitId),
-    Dlt645(dlt645::Address, Edition),
+    Dlt645(dlt645::MeterAddress, Edition),
 }
 
 /// A device that was found.
@@ -223,7 +223,7 @@ impl FoundDevice {
     }
 
     pub(super) fn meter(
-        meter: dlt645::Address,
+        meter: dlt645::MeterAddress,
         at: Option<Characters>,
         sighting: &MeterSighting,
     ) -> Self {

@@ -259,7 +259,7 @@ devices: []   # none yet
 
     #[test]
     fn the_profile_of_a_meter_is_for_the_person_to_choose() {
-        use crate::spec::dlt645::{Address, Edition};
+        use crate::spec::dlt645::{Edition, MeterAddress};
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.yaml");
         create(&file, CONFIGURATION.as_bytes(), Existing::Replace).unwrap();
@@ -273,7 +273,7 @@ devices: []   # none yet
             adapter: Default::default(),
         });
         let mut scanned = Scanned::new("line1", line, true);
-        let meter = Address::parse("000000000161").unwrap();
+        let meter = MeterAddress::parse("000000000161").unwrap();
         scanned.found = vec![FoundDevice {
             address: FoundAddress::Dlt645(meter, Edition::Y2007),
             ..unit(7, "9600 8N1")

@@ -37,7 +37,7 @@ use crate::cloud::alink::requests::pace::{Attempts, MINUTE};
 /// The platform's limit of CONNECTs in any 60 s ("Limits", 2020).
 const PER_MINUTE: usize = 5;
 /// How long a connection must have lasted to count as good.
-const GOOD_SPELL: Duration = Duration::from_secs(60);
+const GOOD_SESSION: Duration = Duration::from_secs(60);
 /// After a good connection the next attempt is made at a random time within this, so that a
 /// fleet of gateways does not connect in one instant.
 const RETURN_WITHIN: Duration = Duration::from_secs(5);
@@ -110,7 +110,7 @@ impl Connector {
     /// Returns a connector for another broker, or another identity there: the failures with
     /// the old one are forgotten, but not the recent connection attempts.
     #[must_use]
-    pub fn afresh(self, spec: &CloudSpec, now: Now) -> Self {
+    pub fn for_new_broker(self, spec: &CloudSpec, now: Now) -> Self {
         Connector {
             attempts: self.attempts,
             ..Connector::new(spec, self.rng, now)
@@ -248,7 +248,7 @@ impl Connector {
     /// failed.
     fn wait(&mut self, now: Now, lasted: Option<Duration>, why: &LinkDown) -> Duration {
         let good = if self.short < SUSPICIOUS {
-            GOOD_SPELL
+            GOOD_SESSION
         } else {
             UNCONTESTED
         };

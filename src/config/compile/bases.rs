@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::config::reader::section::Notes;
-use crate::config::reader::source::{NeededSource, ReadSources, Source};
+use crate::config::reader::source::{NeededSource, ReadSources, SourceText};
 use crate::config::reader::tree::{NodeContent, OriginId};
 use crate::config::reader::yaml;
 
@@ -28,7 +28,7 @@ pub(super) fn beside(
     let sources = |want: &NeededSource| answers.get(want).map(Vec::as_slice).unwrap_or_default();
     let named = profiles_from.iter();
     let named = named.flat_map(|(want, origin)| sources(want).iter().map(|s| (s, *origin)));
-    let mut last: Vec<(&Source, OriginId)> = named.collect();
+    let mut last: Vec<(&SourceText, OriginId)> = named.collect();
     let paths = last.iter().map(|(source, _)| PathBuf::from(&source.path));
     let mut seen: BTreeSet<PathBuf> = paths.collect();
     let mut found = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn beside(
 }
 
 /// Returns the file of the profile that the one in this file is based on.
-fn base_of(source: &Source) -> Option<PathBuf> {
+fn base_of(source: &SourceText) -> Option<PathBuf> {
     let bytes = source.bytes.as_ref().ok()?;
     let key = b"based_on";
     // Most profiles are based on none, and are read once.

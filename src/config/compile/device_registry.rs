@@ -15,7 +15,7 @@ use crate::config::sections::access::AccessSource;
 use crate::config::sections::profile::Profile;
 use crate::config::sections::range::{fill, varies};
 use crate::config::sections::secret::SecretSource;
-use crate::spec::dlt645::Address;
+use crate::spec::dlt645::MeterAddress;
 use crate::spec::{BusAddress, Liveness, ProfileSpec, Protocol, Reads, SerialSpec};
 
 /// A device without its secret, which is still to be read.
@@ -81,7 +81,7 @@ pub(crate) struct Entry<'a> {
 #[derive(Clone)]
 pub(crate) enum ProtocolAddress {
     /// The address of a meter of DL/T 645.
-    Dlt645(Address),
+    Dlt645(MeterAddress),
     /// Digits that stand in the requests of the device's profile.
     Digits(String),
 }
@@ -144,7 +144,7 @@ impl DeviceRegistry {
         &mut self,
         entry: &Entry<'_>,
         unit: Option<u8>,
-        told: &mut NotedProblems,
+        noted: &mut NotedProblems,
         notes: &mut Notes,
     ) {
         if !self.has_room(entry) {
@@ -163,7 +163,7 @@ impl DeviceRegistry {
             name.clone()
         };
         if unit.is_none() {
-            check_pattern(entry, told, notes);
+            check_pattern(entry, noted, notes);
         }
         let identity = entry.product_key.clone().zip(device_name.clone());
         self.check_names(
@@ -171,11 +171,11 @@ impl DeviceRegistry {
             name.as_deref(),
             device_name.as_deref(),
             identity.as_ref(),
-            told,
+            noted,
             notes,
         );
         if let (Some(port), Some(unit)) = (entry.port, unit) {
-            self.check_unit(entry, port, unit, told, notes);
+            self.check_unit(entry, port, unit, noted, notes);
         }
 
         if let (Some(port), Some(address)) = (entry.port, &entry.address) {
@@ -222,7 +222,7 @@ impl DeviceRegistry {
         name: Option<&str>,
         device_name: Option<&str>,
         identity: Option<&(String, String)>,
-        told: &mut NotedProblems,
+        noted: &mut NotedProblems,
         notes: &mut Notes,
     ) {
         let s = &entry.s;
@@ -230,7 +230,7 @@ impl DeviceRegistry {
         let key = if written { "device_name" } else { "name" };
         if let Some(device_name) = device_name
             && let Err(wrong) = word_parsers::device_name(device_name)
-            && !std::mem::replace(&mut told.spelling, true)
+            && !std::mem::replace(&mut noted.spelling, true)
         {
             let hint = "the name is also the DeviceName; give device_name: as well if they differ";
             let hint = (!written).then(|| hint.to_owned());
@@ -238,7 +238,7 @@ impl DeviceRegistry {
         }
         let taken = name.and_then(|n| Some((n, self.names.get(n)?)));
         if let Some((name, first)) = taken
-            && !std::mem::replace(&mut told.name, true)
+            && !std::mem::replace(&mut noted.name, true)
         {
             let hint = format!("{} already has this name", notes.origins.line(*first));
             notes.error(
@@ -250,7 +250,7 @@ impl DeviceRegistry {
         // Where the name is the DeviceName too, a duplicate name is the same mistake.
         if let Some(identity) = identity.filter(|_| written || taken.is_none())
             && let Some(first) = self.identities.get(identity)
-            && !std::mem::replace(&mut told.identity, true)
+            && !std::mem::replace(&mut noted.identity, true)
         {
             let hint = format!("{} is already this device", notes.origins.line(*first));
             notes.error(
@@ -289,13 +289,13 @@ impl DeviceRegistry {
         entry: &Entry<'_>,
         port: PortId,
         unit: u8,
-        told: &mut NotedProblems,
+        noted: &mut NotedProblems,
         notes: &mut Notes,
     ) {
         let Some((first, at)) = self.units.get(&(port, entry.address_space(), unit)) else {
             return;
         };
-        if std::mem::replace(&mut told.unit, true) {
+        if std::mem::replace(&mut noted.unit, true) {
             return;
         }
         let line = notes.origins.line(*at);
@@ -363,7 +363,7 @@ impl Entry<'_> {
 
 /// Notes a pattern that gives a DeviceName with no unit. Such a pattern is wrong although the
 /// units are not known: units have one to three digits.
-fn check_pattern(entry: &Entry<'_>, told: &mut NotedProblems, notes: &mut Notes) {
+fn check_pattern(entry: &Entry<'_>, noted: &mut NotedProblems, notes: &mut Notes) {
     let written = entry.s.node("device_name").is_some();
     let (key, pattern) = match written {
         true => ("device_name", &entry.device_name),
@@ -375,7 +375,7 @@ fn check_pattern(entry: &Entry<'_>, told: &mut NotedProblems, notes: &mut Notes)
     let tries =
         [1, 10, 100].map(|unit| fill(pattern, unit).and_then(|n| word_parsers::device_name(&n)));
     if let [Err(_), Err(_), Err(wrong)] = tries
-        && !std::mem::replace(&mut told.spelling, true)
+        && !std::mem::replace(&mut noted.spelling, true)
     {
         notes.error(entry.s.at(key), shown(pattern), wrong);
     }

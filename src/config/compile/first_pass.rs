@@ -21,7 +21,7 @@ use crate::config::reader::layers;
 use crate::config::reader::layers::Layer;
 use crate::config::reader::problem::{Expectation, Report};
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::source::{NeededSource, ReadSources, Source};
+use crate::config::reader::source::{NeededSource, ReadSources, SourceText};
 use crate::config::reader::tree::{Node, NodeContent, OriginId};
 use crate::config::reader::word_parsers::{file_name, time};
 use crate::config::reader::yaml;
@@ -75,7 +75,7 @@ impl FirstPass {
     /// # Errors
     /// All problems, if a file cannot be read as YAML at all: missing keys then cannot be told
     /// from keys that could not be read.
-    pub fn new(sources: &[Source], environment: &[(String, String)]) -> Result<Self, Report> {
+    pub fn new(sources: &[SourceText], environment: &[(String, String)]) -> Result<Self, Report> {
         Self::of(sources, None, environment)
     }
 
@@ -85,16 +85,16 @@ impl FirstPass {
     /// # Errors
     /// As [`FirstPass::new`].
     pub fn with_remote(
-        sources: &[Source],
-        remote: &Source,
+        sources: &[SourceText],
+        remote: &SourceText,
         environment: &[(String, String)],
     ) -> Result<Self, Report> {
         Self::of(sources, Some(remote), environment)
     }
 
     fn of(
-        sources: &[Source],
-        remote: Option<&Source>,
+        sources: &[SourceText],
+        remote: Option<&SourceText>,
         environment: &[(String, String)],
     ) -> Result<Self, Report> {
         let mut notes = Notes::default();
@@ -407,7 +407,7 @@ impl FirstPass {
 
 /// Reads a profile in a file of its own.
 fn profile_file(
-    source: &Source,
+    source: &SourceText,
     want: &NeededSource,
     origin: OriginId,
     notes: &mut Notes,
@@ -482,7 +482,7 @@ fn as_list(node: &mut Node) {
 }
 
 /// Warns once for a file that holds secrets and that every user can read.
-fn warn_inline(entries: &BTreeMap<String, Node>, source: &Source, notes: &mut Notes) {
+fn warn_inline(entries: &BTreeMap<String, Node>, source: &SourceText, notes: &mut Notes) {
     let secret = |node: &Node| match &node.is {
         NodeContent::Map(map) => inline(map),
         NodeContent::Nothing | NodeContent::Text(_) | NodeContent::List(_) => None,
@@ -512,7 +512,7 @@ fn inline(section: &BTreeMap<String, Node>) -> Option<OriginId> {
     found.map(|node| node.origin)
 }
 
-fn warn_open(at: OriginId, source: &Source, notes: &mut Notes) {
+fn warn_open(at: OriginId, source: &SourceText, notes: &mut Notes) {
     let wrong = permissions(source).hint(format!(
         "{}, or keep secrets in files of their own (secret_file:)",
         closing(source)
@@ -559,7 +559,7 @@ mod tests {
     #[test]
     fn a_file_that_this_user_may_not_read_says_what_to_do() {
         let hint = |why: &str| {
-            let source = Source::of("/etc/gateway.yaml".into(), Err(why.to_owned()));
+            let source = SourceText::of("/etc/gateway.yaml".into(), Err(why.to_owned()));
             let report = FirstPass::new(&[source], &[]).err().unwrap();
             report.problems()[0].hint.clone().unwrap()
         };

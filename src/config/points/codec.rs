@@ -14,7 +14,7 @@ use crate::spec::{
 
 /// The values of `type:`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Type {
+pub(crate) enum PointType {
     Bool,
     Bit,
     Text,
@@ -24,32 +24,32 @@ pub(crate) enum Type {
 
 /// The types by name. Types of half a register ignore the other half; the half is the one named
 /// here until `half:` says otherwise.
-const TYPES: [(&str, Type); 25] = [
-    ("u8", Type::Number(Number::U8(RegisterByte::Low))),
-    ("i8", Type::Number(Number::I8(RegisterByte::Low))),
-    ("u16", Type::Number(Number::U16)),
-    ("i16", Type::Number(Number::I16)),
-    ("u24", Type::Number(Number::U24)),
-    ("i24", Type::Number(Number::I24)),
-    ("u32", Type::Number(Number::U32)),
-    ("i32", Type::Number(Number::I32)),
-    ("u48", Type::Number(Number::U48)),
-    ("i48", Type::Number(Number::I48)),
-    ("u64", Type::Number(Number::U64)),
-    ("i64", Type::Number(Number::I64)),
-    ("f16", Type::Number(Number::F16)),
-    ("f32", Type::Number(Number::F32)),
-    ("f64", Type::Number(Number::F64)),
-    ("bcd8", Type::Number(Number::Bcd8(RegisterByte::Low))),
-    ("bcd16", Type::Number(Number::Bcd16)),
-    ("bcd24", Type::Number(Number::Bcd24)),
-    ("bcd32", Type::Number(Number::Bcd32)),
-    ("bcd48", Type::Number(Number::Bcd48)),
-    ("bcd64", Type::Number(Number::Bcd64)),
-    ("bit", Type::Bit),
-    ("string", Type::Text),
-    ("datetime", Type::DateTime),
-    ("bool", Type::Bool),
+const TYPES: [(&str, PointType); 25] = [
+    ("u8", PointType::Number(Number::U8(RegisterByte::Low))),
+    ("i8", PointType::Number(Number::I8(RegisterByte::Low))),
+    ("u16", PointType::Number(Number::U16)),
+    ("i16", PointType::Number(Number::I16)),
+    ("u24", PointType::Number(Number::U24)),
+    ("i24", PointType::Number(Number::I24)),
+    ("u32", PointType::Number(Number::U32)),
+    ("i32", PointType::Number(Number::I32)),
+    ("u48", PointType::Number(Number::U48)),
+    ("i48", PointType::Number(Number::I48)),
+    ("u64", PointType::Number(Number::U64)),
+    ("i64", PointType::Number(Number::I64)),
+    ("f16", PointType::Number(Number::F16)),
+    ("f32", PointType::Number(Number::F32)),
+    ("f64", PointType::Number(Number::F64)),
+    ("bcd8", PointType::Number(Number::Bcd8(RegisterByte::Low))),
+    ("bcd16", PointType::Number(Number::Bcd16)),
+    ("bcd24", PointType::Number(Number::Bcd24)),
+    ("bcd32", PointType::Number(Number::Bcd32)),
+    ("bcd48", PointType::Number(Number::Bcd48)),
+    ("bcd64", PointType::Number(Number::Bcd64)),
+    ("bit", PointType::Bit),
+    ("string", PointType::Text),
+    ("datetime", PointType::DateTime),
+    ("bool", PointType::Bool),
 ];
 
 const BYTES: [(&str, ByteOrder); 2] = [("high", ByteOrder::High), ("low", ByteOrder::Low)];
@@ -101,7 +101,7 @@ pub(crate) const KEYS: [&str; 26] = [
 /// The values of a type and of the keys beside it, except those that only a
 /// [`crate::spec::Measure`] has.
 pub(crate) struct Refined {
-    pub(crate) kind: Option<Type>,
+    pub(crate) kind: Option<PointType>,
     pub(crate) scale: Decimal,
     pub(crate) offset: Decimal,
     pub(crate) words: WordOrder,
@@ -118,28 +118,28 @@ impl Refined {
     /// Returns the kind of number, if the type is a number.
     pub(crate) fn number(&self) -> Option<Number> {
         match self.kind? {
-            Type::Number(kind) => Some(halved(kind, self.half)),
-            Type::Bool | Type::Bit | Type::Text | Type::DateTime => None,
+            PointType::Number(kind) => Some(halved(kind, self.half)),
+            PointType::Bool | PointType::Bit | PointType::Text | PointType::DateTime => None,
         }
     }
 
     /// Returns the codec, unless a value that it needs is missing.
     pub(crate) fn codec(&self) -> Option<Codec> {
         Some(match self.kind? {
-            Type::Bool => Codec::Bool,
-            Type::Bit => Codec::Bit(self.bit?),
-            Type::Text if self.characters == 1 => Codec::Letters {
+            PointType::Bool => Codec::Bool,
+            PointType::Bit => Codec::Bit(self.bit?),
+            PointType::Text if self.characters == 1 => Codec::Letters {
                 registers: self.registers?,
                 half: self.half.unwrap_or(RegisterByte::Low),
                 encoding: self.encoding,
             },
-            Type::Text => Codec::Text {
+            PointType::Text => Codec::Text {
                 registers: self.registers?,
                 bytes: self.bytes,
                 encoding: self.encoding,
             },
-            Type::DateTime => Codec::DateTime(Box::new(self.moment?)),
-            Type::Number(kind) => Codec::Number {
+            PointType::DateTime => Codec::DateTime(Box::new(self.moment?)),
+            PointType::Number(kind) => Codec::Number {
                 kind: halved(kind, self.half),
                 words: self.words,
                 bytes: self.bytes,
@@ -162,14 +162,18 @@ pub(crate) const fn halved(kind: Number, half: Option<RegisterByte>) -> Number {
 
 /// Reads the type, for a table whose kind is known: bits or registers. Returns `None` if the type
 /// is wrong or does not fit.
-pub(crate) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (Option<Type>, bool) {
+pub(crate) fn kind(
+    s: &Section<'_>,
+    bits: Option<bool>,
+    notes: &mut Notes,
+) -> (Option<PointType>, bool) {
     let untyped = s.node("type").is_none();
     let kind = match bits {
-        Some(true) if untyped => Some(Type::Bool),
+        Some(true) if untyped => Some(PointType::Bool),
         // The table decides whether a type is needed.
         None if untyped => None,
         Some(_) | None => {
-            let words = TYPES.iter().filter(|(_, t)| *t != Type::Bool);
+            let words = TYPES.iter().filter(|(_, t)| *t != PointType::Bool);
             let missing = || Expectation::wanted(or(words.map(|(w, _)| *w)));
             s.need("type", of, missing, notes)
         }
@@ -183,7 +187,7 @@ pub(crate) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (O
 
 /// Returns the type with this name; for a name that contains an order as well, the error says
 /// what to write.
-fn of(text: &str) -> Result<Type, Expectation> {
+fn of(text: &str) -> Result<PointType, Expectation> {
     choice(&TYPES)(text).map_err(|wrong| {
         let words = TYPES.map(|(word, _)| word);
         let order = foreign_words::type_with_order(text, &words);
@@ -192,8 +196,8 @@ fn of(text: &str) -> Result<Type, Expectation> {
 }
 
 /// Returns whether the table and the type agree: bits or registers.
-fn agree(s: &Section<'_>, bits: bool, kind: Type, notes: &mut Notes) -> bool {
-    if bits == (kind == Type::Bool) {
+fn agree(s: &Section<'_>, bits: bool, kind: PointType, notes: &mut Notes) -> bool {
+    if bits == (kind == PointType::Bool) {
         return true;
     }
     let (wanted, hint) = if bits {
@@ -216,7 +220,7 @@ fn agree(s: &Section<'_>, bits: bool, kind: Type, notes: &mut Notes) -> bool {
 }
 
 /// Returns the word of `type:` for this type.
-pub(crate) fn word(kind: Type) -> &'static str {
+pub(crate) fn word(kind: PointType) -> &'static str {
     TYPES
         .iter()
         .find(|(_, t)| *t == kind)
@@ -228,7 +232,7 @@ pub(crate) fn whole_number(text: &str) -> Result<Number, Expectation> {
     let whole: Vec<(&str, Number)> = TYPES
         .iter()
         .filter_map(|(word, kind)| match kind {
-            Type::Number(n) if n.digits() != Digits::Floating => Some((*word, *n)),
+            PointType::Number(n) if n.digits() != Digits::Floating => Some((*word, *n)),
             _ => None,
         })
         .collect();
@@ -241,26 +245,26 @@ pub(crate) fn half(text: &str) -> Result<RegisterByte, Expectation> {
 }
 
 /// Returns the keys that a type can have beside it.
-fn allowed(kind: Type) -> Vec<&'static str> {
+fn allowed(kind: PointType) -> Vec<&'static str> {
     let mut keys = vec!["type"];
     let n = match kind {
-        Type::Bool => {
+        PointType::Bool => {
             keys.push("values");
             return keys;
         }
-        Type::Bit => {
+        PointType::Bit => {
             keys.extend(["bit", "values"]);
             return keys;
         }
-        Type::Text => {
+        PointType::Text => {
             keys.extend(["registers", "bytes", "characters", "half", "encoding"]);
             return keys;
         }
-        Type::DateTime => {
+        PointType::DateTime => {
             keys.extend(["layout", "fields", "bytes", "utc_offset"]);
             return keys;
         }
-        Type::Number(n) => n,
+        PointType::Number(n) => n,
     };
     keys.extend([
         "scale",
@@ -291,7 +295,7 @@ fn allowed(kind: Type) -> Vec<&'static str> {
 /// meant, and each is read for itself.
 pub(crate) fn refined(
     s: &Section<'_>,
-    kind: Option<Type>,
+    kind: Option<PointType>,
     given: ValueDefaults,
     notes: &mut Notes,
 ) -> Refined {
@@ -305,15 +309,15 @@ pub(crate) fn refined(
             notes.error(
                 s.at(key),
                 format!("{key} with type {word}"),
-                Expectation::wanted(format!("no {key} here")).hint(why_not(key, kind)),
+                Expectation::wanted(format!("no {key} here")).hint(unfit_reason(key, kind)),
             );
         }
     }
-    if kind == Some(Type::Bit) && s.node("bit").is_none() {
+    if kind == Some(PointType::Bit) && s.node("bit").is_none() {
         let wrong = Expectation::wanted("0 to 15").hint("bit 0 is the least significant");
         s.lacks("bit", wrong, notes);
     }
-    if kind == Some(Type::Text) && s.node("registers").is_none() {
+    if kind == Some(PointType::Text) && s.node("registers").is_none() {
         let wrong = Expectation::wanted("1 to 125").hint("each register holds two characters");
         s.lacks("registers", wrong, notes);
     }
@@ -344,7 +348,7 @@ pub(crate) fn refined(
         out.bytes = s.read("bytes", choice(&BYTES), notes).unwrap_or(out.bytes);
     }
     if only("order") {
-        let short = matches!(kind, Some(Type::Number(n)) if n.registers() == 1);
+        let short = matches!(kind, Some(PointType::Number(n)) if n.registers() == 1);
         let order = s.read("order", |text| order(text, short), notes);
         (out.words, out.bytes) = order.unwrap_or((out.words, out.bytes));
         let twice = ["words", "bytes"]
@@ -377,9 +381,9 @@ pub(crate) fn refined(
         out.encoding = encoding.unwrap_or_default();
     }
     match kind {
-        Some(Type::Text) => text_agrees(s, out.characters, notes),
-        Some(Type::DateTime) => out.moment = date_time::read(s, out.bytes, given, notes),
-        Some(Type::Bool | Type::Bit | Type::Number(_)) | None => {}
+        Some(PointType::Text) => text_agrees(s, out.characters, notes),
+        Some(PointType::DateTime) => out.moment = date_time::read(s, out.bytes, given, notes),
+        Some(PointType::Bool | PointType::Bit | PointType::Number(_)) | None => {}
     }
     out
 }
@@ -403,23 +407,25 @@ fn text_agrees(s: &Section<'_>, characters: u8, notes: &mut Notes) {
     }
 }
 
-fn why_not(key: &str, kind: Type) -> String {
+fn unfit_reason(key: &str, kind: PointType) -> String {
     let word = word(kind);
     match (key, kind) {
-        ("words", Type::Number(n)) if n.half().is_none() => {
+        ("words", PointType::Number(n)) if n.half().is_none() => {
             format!("{word} is one register; for swapped bytes write bytes: low")
         }
-        ("words" | "bytes" | "order", Type::Number(_)) => {
+        ("words" | "bytes" | "order", PointType::Number(_)) => {
             format!("{word} is one byte; half: high or low selects it")
         }
-        ("order" | "words", Type::Text | Type::DateTime) => {
+        ("order" | "words", PointType::Text | PointType::DateTime) => {
             "for swapped bytes write bytes: low".into()
         }
-        ("registers", Type::Number(n)) => {
+        ("registers", PointType::Number(n)) => {
             format!("{word} always takes {}", n.registers())
         }
-        ("bits", Type::Bit) => "for one bit write bit; for several, type: u16 with bits".into(),
-        ("mask" | "bits", Type::Number(_)) => {
+        ("bits", PointType::Bit) => {
+            "for one bit write bit; for several, type: u16 with bits".into()
+        }
+        ("mask" | "bits", PointType::Number(_)) => {
             format!("{word} is not made of single bits; use u16, u32 or the like")
         }
         _ => format!("{key} has no meaning for {word}"),
@@ -428,10 +434,14 @@ fn why_not(key: &str, kind: Type) -> String {
 
 /// Reads the titles of a bit's two states. Titles of a number are part of its
 /// [`crate::spec::Measure`].
-pub(crate) fn titles(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Option<States> {
+pub(crate) fn titles(
+    s: &Section<'_>,
+    kind: Option<PointType>,
+    notes: &mut Notes,
+) -> Option<States> {
     match kind? {
-        Type::Bool | Type::Bit => titles_of_a_bit(s, notes),
-        Type::Text | Type::DateTime | Type::Number(_) => None,
+        PointType::Bool | PointType::Bit => titles_of_a_bit(s, notes),
+        PointType::Text | PointType::DateTime | PointType::Number(_) => None,
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct MeasureDraft {
 }
 
 impl MeasureDraft {
-    /// Returns whether the sketch says nothing beyond a plain number.
+    /// Returns whether the draft says nothing beyond a plain number.
     pub(crate) fn is_plain(&self) -> bool {
         let m = &self.measure;
         self.parts.is_empty()

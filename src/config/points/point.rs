@@ -84,7 +84,7 @@ pub(crate) struct Draft<'a> {
     wide_at: OriginId,
     address_at: OriginId,
     /// The measure, if the point is more than a plain number at one address.
-    sketch: Option<MeasureDraft>,
+    measure_draft: Option<MeasureDraft>,
     /// What `write:` says, if the point may be written.
     write: Option<WriteDraft<'a>>,
     /// Whether address, table and type are right.
@@ -134,15 +134,18 @@ pub(crate) fn read<'a>(
     }
     let (kind, agree) = codec::kind(&s, table.map(Table::is_bits), notes);
     let refined = codec::refined(&s, kind, given, notes);
-    let sketch = refined
+    let measure_draft = refined
         .number()
         .map(|kind| measure::read(&s, &refined, kind, given, notes))
-        .filter(|sketch| !sketch.is_plain());
+        .filter(|measure_draft| !measure_draft.is_plain());
     let timing = times.of(&s, notes);
     let titles = codec::titles(&s, kind, notes);
     let codec = refined.codec().filter(|_| agree);
     let naming = Naming::read(&s, notes);
-    let first = sketch.as_ref().and_then(|s| s.parts.first()).map(|p| p.0);
+    let first = measure_draft
+        .as_ref()
+        .and_then(|s| s.parts.first())
+        .map(|p| p.0);
     let start = address.or(first);
     Some(Draft {
         is_valid: start.is_some() && codec.is_some(),
@@ -164,7 +167,7 @@ pub(crate) fn read<'a>(
             .into_iter()
             .find(|key| s.node(key).is_some())
             .unwrap_or("type")),
-        sketch,
+        measure_draft,
         write: write::read(&s, notes),
     })
 }
@@ -194,10 +197,10 @@ pub(crate) fn finish(
     let mut points = Points::default();
     let mut writes = Vec::new();
     for (index, mut draft) in (0u16..).zip(drafts) {
-        if let Some(sketch) = draft.sketch.take()
+        if let Some(measure_draft) = draft.measure_draft.take()
             && draft.is_valid
         {
-            draft.lay_out(sketch, &scales, notes);
+            draft.lay_out(measure_draft, &scales, notes);
         }
         if draft.is_valid {
             draft.fits(max_registers, notes);
@@ -277,7 +280,7 @@ impl Draft<'_> {
 
     fn is_a_power(&self) -> bool {
         let plain = |scale, offset| scale == Decimal::ONE && offset == Decimal::ZERO;
-        match (&self.sketch, &self.codec) {
+        match (&self.measure_draft, &self.codec) {
             (
                 None,
                 Codec::Number {
@@ -287,28 +290,28 @@ impl Draft<'_> {
                     ..
                 },
             ) => plain(*scale, *offset),
-            (Some(sketch), Codec::Number { kind, .. }) => {
-                let m = &sketch.measure;
+            (Some(measure_draft), Codec::Number { kind, .. }) => {
+                let m = &measure_draft.measure;
                 *kind == Number::I16
                     && plain(m.scale, m.offset)
                     && m.bits.is_none()
                     && m.round.is_none()
                     && m.sign.is_none()
-                    && sketch.parts.is_empty()
-                    && sketch.scale_from.is_none()
+                    && measure_draft.parts.is_empty()
+                    && measure_draft.scale_from.is_none()
             }
             _ => false,
         }
     }
 
-    /// Counts the addresses of the sketch from the lowest of them.
-    fn lay_out(&mut self, sketch: MeasureDraft, scales: &Scales, notes: &mut Notes) {
+    /// Counts the addresses of the measure from the lowest of them.
+    fn lay_out(&mut self, measure_draft: MeasureDraft, scales: &Scales, notes: &mut Notes) {
         let MeasureDraft {
             mut measure,
             mut parts,
             scale_from,
             sign_from,
-        } = sketch;
+        } = measure_draft;
         if parts.is_empty() {
             let one = measure.parts.first().map(|p| (self.address.start, *p));
             parts.extend(one);

@@ -15,7 +15,7 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::{Node, NodeContent};
 use crate::config::reader::word_parsers::{decimal, plain, show_time, time, yes_or_no};
-use crate::spec::dlt645::Item;
+use crate::spec::dlt645::DataItem;
 use crate::spec::raw::WriteBy;
 use crate::spec::{
     Codec, CommandSpec, DataType, Decimal, PointAddress, PointSpec, ReadBack, Table,
@@ -161,7 +161,7 @@ impl WriteDraft<'_> {
     }
 
     /// Notes a point of a meter beside which another point reads more of the same datum.
-    pub(crate) fn is_of_the_whole(&self, point: &PointSpec, items: &[Item], notes: &mut Notes) {
+    pub(crate) fn is_of_the_whole(&self, point: &PointSpec, items: &[DataItem], notes: &mut Notes) {
         let (PointAddress::Dlt645(address), Codec::Datum { item, .. }) =
             (point.address, &point.codec)
         else {
@@ -186,7 +186,7 @@ impl WriteDraft<'_> {
                 .hint("only a profile with protocol: raw has requests");
             notes.error(node.origin, "request", wrong);
         }
-        if let Some((said, wrong)) = why_not(point) {
+        if let Some((said, wrong)) = unwritable_reason(point) {
             notes.error(self.node.origin, said, wrong);
             return;
         }
@@ -326,7 +326,7 @@ const fn alike(a: DataType, b: DataType) -> bool {
 }
 
 /// Returns why this point can never be written, if it cannot: what was seen and what is wanted.
-fn why_not(point: &PointSpec) -> Option<(&'static str, Expectation)> {
+fn unwritable_reason(point: &PointSpec) -> Option<(&'static str, Expectation)> {
     let table = point.address.as_modbus().map(|address| address.table);
     match table {
         Some(Table::InputRegister) => {

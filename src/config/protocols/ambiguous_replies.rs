@@ -16,8 +16,8 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::Notes;
 use crate::config::sections::port::Ports;
 use crate::spec::Protocol;
-use crate::spec::dlt645::Address;
-use crate::spec::raw::Question;
+use crate::spec::dlt645::MeterAddress;
+use crate::spec::raw::RawQuestion;
 
 /// How many kinds of replies on one port are compared with every other. Each is compared with all
 /// before it, and the first that are alike give a warning; on a line with more kinds of replies,
@@ -31,7 +31,7 @@ pub(crate) fn check(registry: &DeviceRegistry, ports: &Ports, notes: &mut Notes)
         return;
     }
     let mut asked: BTreeMap<(PortId, &[u8]), Vec<&DeviceDraft>> = BTreeMap::new();
-    let mut distinct: BTreeMap<PortId, Vec<(&Question, &DeviceDraft)>> = BTreeMap::new();
+    let mut distinct: BTreeMap<PortId, Vec<(&RawQuestion, &DeviceDraft)>> = BTreeMap::new();
     let mut mixed: BTreeMap<PortId, AmbiguousDevices<'_>> = BTreeMap::new();
     for device in &registry.all {
         let questions = match &device.profile.protocol {
@@ -59,7 +59,7 @@ pub(crate) fn check(registry: &DeviceRegistry, ports: &Ports, notes: &mut Notes)
         let known = distinct.entry(device.port).or_default();
         like(device, questions, known, &mut mixed);
         for question in questions {
-            let is_new = |(other, _): &(&Question, _)| other.reply != question.reply;
+            let is_new = |(other, _): &(&RawQuestion, _)| other.reply != question.reply;
             if known.len() < COMPARED && known.iter().all(is_new) {
                 known.push((question, device));
             }
@@ -73,7 +73,7 @@ pub(crate) fn check(registry: &DeviceRegistry, ports: &Ports, notes: &mut Notes)
 
 /// Warns of wildcards: every meter that a wildcard means answers, all at once.
 fn wildcards(registry: &DeviceRegistry, notes: &mut Notes) {
-    let meters: Vec<(&DeviceDraft, Address)> = registry
+    let meters: Vec<(&DeviceDraft, MeterAddress)> = registry
         .all
         .iter()
         .filter_map(|device| Some((device, device.address?.meter()?)))
@@ -106,18 +106,18 @@ fn wildcards(registry: &DeviceRegistry, notes: &mut Notes) {
 struct AmbiguousDevices<'a> {
     first: &'a DeviceDraft,
     second: &'a DeviceDraft,
-    question: &'a Question,
+    question: &'a RawQuestion,
     more: usize,
 }
 
 fn like<'a>(
     device: &'a DeviceDraft,
-    questions: &'a [Arc<Question>],
-    known: &[(&'a Question, &'a DeviceDraft)],
+    questions: &'a [Arc<RawQuestion>],
+    known: &[(&'a RawQuestion, &'a DeviceDraft)],
     mixed: &mut BTreeMap<PortId, AmbiguousDevices<'a>>,
 ) {
     let found = questions.iter().find_map(|question| {
-        let alike = |(other, _): &&(&Question, _)| !question.reply.differs_from(&other.reply);
+        let alike = |(other, _): &&(&RawQuestion, _)| !question.reply.differs_from(&other.reply);
         let (_, first) = known.iter().find(alike)?;
         Some((question, *first))
     });
@@ -136,7 +136,7 @@ fn like<'a>(
         .or_insert(fresh);
 }
 
-fn both(device: &DeviceDraft, question: &Question, first: &DeviceDraft, notes: &mut Notes) {
+fn both(device: &DeviceDraft, question: &RawQuestion, first: &DeviceDraft, notes: &mut Notes) {
     let line = notes.origins.line(first.at);
     let wrong = Expectation::wanted("a request that only one device on the port understands").hint(
         format!(

@@ -12,7 +12,9 @@ use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
 use crate::config::reader::word_parsers::{choice, decimal, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
-use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, item};
+use crate::spec::dlt645::{
+    DataIdentifier, DataItem, Edition, Format, Layout, MeterAddress, ValuePosition, item,
+};
 use crate::spec::{
     Codec, DatumAddress, Decimal, ItemIndex, NumberType, PointAddress, PointSpec, ReportPolicy,
 };
@@ -49,7 +51,7 @@ pub(crate) fn points<'a>(
     times: Times,
     given: ValueDefaults,
     notes: &mut Notes,
-) -> (Drafts<'a>, Vec<Item>) {
+) -> (Drafts<'a>, Vec<DataItem>) {
     let mut drafts = Drafts::default();
     let (mut items, list) = (Vec::new(), profile.list("points", notes));
     for node in list {
@@ -64,7 +66,7 @@ pub(crate) fn points<'a>(
         };
         let is_right = notes.errors() == errors;
         let item = draft.item;
-        let known = items.iter().position(|i: &Item| i.id == item.id);
+        let known = items.iter().position(|i: &DataItem| i.id == item.id);
         let which = match known.and_then(|i| Some((i, items.get_mut(i)?))) {
             Some((i, known)) => {
                 *known = known.joined(item);
@@ -98,7 +100,7 @@ pub(crate) fn points<'a>(
 /// A point whose datum has no index yet.
 struct Draft {
     id: String,
-    item: Item,
+    item: DataItem,
     position: ValuePosition,
     codec: Codec,
     timing: Timing,
@@ -170,7 +172,7 @@ fn one(
             return None;
         }
         (Data::Named(item), None) => item,
-        (Data::Numbered(id), Some(format)) => Item {
+        (Data::Numbered(id), Some(format)) => DataItem {
             id,
             format,
             layout: layout(s, format, at),
@@ -201,7 +203,7 @@ fn one(
         );
     }
     let which = which.unwrap_or(1);
-    let item = Item {
+    let item = DataItem {
         layout: match item.layout {
             Layout::Block { about, most } => Layout::Block {
                 about: about.max(which),
@@ -266,11 +268,11 @@ fn layout(s: &Section<'_>, format: Format, at: Option<u16>) -> Layout {
 /// date with `as: date` is read as a date.
 fn number_type(
     s: &Section<'_>,
-    item: Item,
+    item: DataItem,
     (scale, offset): (Decimal, Decimal),
     given: ValueDefaults,
     notes: &mut Notes,
-) -> (Item, Option<NumberType>) {
+) -> (DataItem, Option<NumberType>) {
     if let Some(of) = item.format.number_type(scale, offset, None) {
         // Bits are no quantity, and the profile's values are for quantities.
         let given = match item.format {
@@ -296,7 +298,7 @@ fn number_type(
         Some((layout, true)) => {
             let clock = given.wall_clock(s, notes);
             let format = Format::DateTime(layout);
-            (Item { format, ..item }, Some(NumberType::Date(clock)))
+            (DataItem { format, ..item }, Some(NumberType::Date(clock)))
         }
         Some((_, false)) if item.format == Format::Date => (item, None),
         _ => {
@@ -314,8 +316,8 @@ fn number_type(
 }
 
 enum Data {
-    Named(Item),
-    Numbered(Id),
+    Named(DataItem),
+    Numbered(DataIdentifier),
 }
 
 fn data(text: &str, edition: Edition) -> Result<Data, Expectation> {
@@ -329,8 +331,12 @@ fn data(text: &str, edition: Edition) -> Result<Data, Expectation> {
     let hexadecimal = text.bytes().all(|b| b.is_ascii_hexdigit());
     if hexadecimal && text.len() == digits {
         let id = match edition {
-            Edition::Y1997 => u16::from_str_radix(text, 16).ok().map(Id::Y1997),
-            Edition::Y2007 => u32::from_str_radix(text, 16).ok().map(Id::Y2007),
+            Edition::Y1997 => u16::from_str_radix(text, 16)
+                .ok()
+                .map(DataIdentifier::Y1997),
+            Edition::Y2007 => u32::from_str_radix(text, 16)
+                .ok()
+                .map(DataIdentifier::Y2007),
         };
         if let Some(id) = id {
             return Ok(Data::Numbered(id));
@@ -387,13 +393,13 @@ fn format(text: &str) -> Result<Format, Expectation> {
 
 /// Parses a meter's address, twelve digits; or `any` and other wildcards, which a meter answers
 /// that is alone on its line.
-pub(crate) fn address(text: &str) -> Result<Address, Expectation> {
+pub(crate) fn address(text: &str) -> Result<MeterAddress, Expectation> {
     if text == "any" {
-        return Ok(Address::ANY);
+        return Ok(MeterAddress::ANY);
     }
-    Address::parse_wildcard(text)
+    MeterAddress::parse_wildcard(text)
         .ok()
-        .filter(|a| *a != Address::BROADCAST)
+        .filter(|a| *a != MeterAddress::BROADCAST)
         .ok_or_else(|| {
             Expectation::wanted("the twelve digits printed on the meter").hint(
                 "with all leading zeros, like address: \"000000123456\"; a meter that is alone on its line also answers address: any",

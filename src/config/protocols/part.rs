@@ -8,7 +8,7 @@ use crate::config::protocols::placeholders::bytes;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word_parsers::{choice, decimal, whole};
-use crate::spec::raw::part::{Endianness, Kind, Number, Part, Span};
+use crate::spec::raw::part::{BinaryNumber, ByteSpan, Endianness, NumberKind, ReplyPart};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::{Decimal, Encoding};
 
@@ -47,7 +47,7 @@ pub(crate) const KEYS: [&str; 29] = [
 
 #[derive(Clone, Copy)]
 enum Type {
-    Binary(Kind),
+    Binary(NumberKind),
     Decimal,
     Hexadecimal,
     Text,
@@ -56,7 +56,7 @@ enum Type {
 }
 
 const TYPES: [(&str, Type); 25] = {
-    use Kind::{Bcd, F32, F64, Signed, Unsigned};
+    use NumberKind::{Bcd, F32, F64, Signed, Unsigned};
     use Type::Binary;
     [
         ("u8", Binary(Unsigned(1))),
@@ -95,7 +95,7 @@ const ORDERS: [(&str, Endianness); 4] = [
 ];
 
 /// Returns the type of bytes with this word.
-pub(crate) fn kind_of(word: &str) -> Option<Kind> {
+pub(crate) fn kind_of(word: &str) -> Option<NumberKind> {
     let (_, found) = TYPES.iter().find(|(known, _)| *known == word)?;
     match found {
         Type::Binary(kind) => Some(*kind),
@@ -110,7 +110,7 @@ pub(crate) fn order_of(word: &str) -> Option<Endianness> {
 }
 
 /// Reads `type:` and the keys beside it.
-pub(crate) fn read(s: &Section<'_>, given: ValueDefaults, notes: &mut Notes) -> Option<Part> {
+pub(crate) fn read(s: &Section<'_>, given: ValueDefaults, notes: &mut Notes) -> Option<ReplyPart> {
     let wanted = || {
         Expectation::wanted(
             "how it is written: u16, f32, bcd32, decimal, hex, text, datetime, bit, …",
@@ -169,23 +169,23 @@ pub(crate) fn read(s: &Section<'_>, given: ValueDefaults, notes: &mut Notes) -> 
                 let wrong = Expectation::wanted("ABCD or DCBA for an odd number of bytes");
                 notes.error(s.at("order"), "order", wrong);
             }
-            Number::Binary {
+            BinaryNumber::Binary {
                 at: offset_of(s, notes)?,
                 kind,
                 order,
             }
         }
-        Type::Decimal => Number::Decimal(span(s, notes)?),
-        Type::Hexadecimal => Number::Hexadecimal(span(s, notes)?),
+        Type::Decimal => BinaryNumber::Decimal(span(s, notes)?),
+        Type::Hexadecimal => BinaryNumber::Hexadecimal(span(s, notes)?),
         Type::Text => {
             let encoding = s.read("encoding", choice(&Encoding::ALL), notes);
             let encoding = encoding.unwrap_or_default();
-            return span(s, notes).map(|span| Part::Text { span, encoding });
+            return span(s, notes).map(|span| ReplyPart::Text { span, encoding });
         }
         Type::DateTime => {
             let moment = date_time::in_bytes(s, given, notes);
             let (layout, bcd, utc_offset) = moment?;
-            return offset_of(s, notes).map(|at| Part::DateTime {
+            return offset_of(s, notes).map(|at| ReplyPart::DateTime {
                 at,
                 layout,
                 bcd,
@@ -193,10 +193,10 @@ pub(crate) fn read(s: &Section<'_>, given: ValueDefaults, notes: &mut Notes) -> 
             });
         }
         Type::Bit => {
-            return offset_of(s, notes).map(|at| Part::Bit { at, bit });
+            return offset_of(s, notes).map(|at| ReplyPart::Bit { at, bit });
         }
     };
-    let plain = Part::Number {
+    let plain = ReplyPart::Number {
         written: written.clone(),
         scale,
         offset,
@@ -205,7 +205,7 @@ pub(crate) fn read(s: &Section<'_>, given: ValueDefaults, notes: &mut Notes) -> 
     let number_type = plain
         .number_type()
         .and_then(|of| given.number(s, of, notes));
-    Some(Part::Number {
+    Some(ReplyPart::Number {
         written,
         scale,
         offset,
@@ -214,7 +214,7 @@ pub(crate) fn read(s: &Section<'_>, given: ValueDefaults, notes: &mut Notes) -> 
 }
 
 /// Returns the kind with the sign that `sign:` gives it.
-fn signed(s: &Section<'_>, kind: Kind, notes: &mut Notes) -> Kind {
+fn signed(s: &Section<'_>, kind: NumberKind, notes: &mut Notes) -> NumberKind {
     if s.read("sign", choice(&sign::SIGNS), notes).is_none() {
         return kind;
     }
@@ -231,12 +231,12 @@ fn offset_of(s: &Section<'_>, notes: &mut Notes) -> Option<usize> {
 }
 
 /// Reads `at:` and `length:`, or `after:`, `nth:` and `before:`.
-fn span(s: &Section<'_>, notes: &mut Notes) -> Option<Span> {
+fn span(s: &Section<'_>, notes: &mut Notes) -> Option<ByteSpan> {
     if s.node("at").is_some() || s.node("length").is_some() {
         let from = offset_of(s, notes);
         let wanted = || Expectation::wanted("how many bytes it has");
         let length = s.need("length", whole(1..=LONGEST), wanted, notes);
-        return Some(Span::At {
+        return Some(ByteSpan::At {
             from: from?,
             length: length?,
         });
@@ -249,7 +249,7 @@ fn span(s: &Section<'_>, notes: &mut Notes) -> Option<Span> {
         s.lacks("at", wanted, notes);
         return None;
     }
-    Some(Span::Between {
+    Some(ByteSpan::Between {
         nth: match &after {
             Some(_) => nth.unwrap_or(1),
             None => 0,

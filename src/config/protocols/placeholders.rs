@@ -11,7 +11,7 @@ use crate::base::UnitId;
 use crate::config::reader::problem::Expectation;
 use crate::spec::raw::check;
 use crate::spec::raw::template::NotATemplate;
-use crate::spec::raw::{Check, Fixed, Question, ReplyEnd, Template};
+use crate::spec::raw::{Check, Fixed, RawQuestion, ReplyEnd, Template};
 use crate::spec::{ProfileSpec, Protocol};
 
 /// The device whose values are filled in.
@@ -139,7 +139,7 @@ impl Patterns {
         }
         let mut own = Vec::new();
         for (question, pattern) in questions.iter().zip(&self.all) {
-            let mut filled = Question::clone(question);
+            let mut filled = RawQuestion::clone(question);
             filled.carried = who.carried.then_some(UnitId(who.unit));
             filled.request = Template::parse(&fill(&pattern.send, who), pattern.check)?;
             filled.reply.fixed.clear();
@@ -353,7 +353,7 @@ mod tests {
             fixed: vec![(0, r#"">" {unit:02X}"#.into())],
         };
         let example = fill(&pattern.send, sample(""));
-        let question = Question {
+        let question = RawQuestion {
             name: "weight".into(),
             request: Template::parse(&example, check).unwrap(),
             reply: ReplyMarks {

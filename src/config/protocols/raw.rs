@@ -22,9 +22,9 @@ use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::word_parsers::{identifier, name, time, whole};
 use crate::config::sections::times::Times;
-use crate::spec::raw::part::Part;
+use crate::spec::raw::part::ReplyPart;
 use crate::spec::raw::reply::LONGEST;
-use crate::spec::raw::{Fixed, Question, ReplyEnd, ReplyMarks, Template, WriteBy};
+use crate::spec::raw::{Fixed, RawQuestion, ReplyEnd, ReplyMarks, Template, WriteBy};
 use crate::spec::{Codec, PointAddress, PointSpec, QuestionIndex};
 
 /// The most questions of a profile: as many as one byte can count.
@@ -32,7 +32,7 @@ const MOST: usize = 255;
 
 /// The requests of a profile.
 pub(crate) struct Requests {
-    pub(crate) questions: Vec<Arc<Question>>,
+    pub(crate) questions: Vec<Arc<RawQuestion>>,
     /// Their texts as they are written.
     pub(crate) patterns: Patterns,
     /// How each writes a value, if it does.
@@ -51,7 +51,7 @@ pub(crate) fn requests(profile: &Section<'_>, notes: &mut Notes) -> Requests {
         )
         .unwrap_or(placeholders::DIGITS);
     let zeros = "0".repeat(digits);
-    let mut all: Vec<Arc<Question>> = Vec::new();
+    let mut all: Vec<Arc<RawQuestion>> = Vec::new();
     let mut patterns = Patterns::with_addresses_of(digits);
     let mut wrong_ones = BTreeSet::new();
     let mut writes = Vec::new();
@@ -96,7 +96,7 @@ pub(crate) fn requests(profile: &Section<'_>, notes: &mut Notes) -> Requests {
         }
         patterns.push(Pattern { send, check, fixed });
         writes.push(written);
-        all.push(Arc::new(Question {
+        all.push(Arc::new(RawQuestion {
             name,
             request,
             reply,
@@ -284,7 +284,7 @@ pub(crate) fn points<'a>(
             reply_bounds::part(&s, part, &question.reply, notes);
         }
         let titles = match part {
-            Some(Part::Bit { .. }) => titles_of_a_bit(&s, notes),
+            Some(ReplyPart::Bit { .. }) => titles_of_a_bit(&s, notes),
             _ => None,
         };
         let (Some(Some(question)), Some(part)) = (request, part) else {

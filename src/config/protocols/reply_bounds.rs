@@ -4,7 +4,7 @@
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::OriginId;
-use crate::spec::raw::part::{Number, Part, Span};
+use crate::spec::raw::part::{BinaryNumber, ByteSpan, ReplyPart};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{ReplyEnd, ReplyMarks};
 
@@ -76,27 +76,27 @@ pub(crate) fn check(reply: &Section<'_>, shape: &ReplyMarks, notes: &mut Notes) 
 }
 
 /// Notes a value that stands beyond the end of every reply: it would never be read.
-pub(crate) fn part(s: &Section<'_>, part: &Part, reply: &ReplyMarks, notes: &mut Notes) {
+pub(crate) fn part(s: &Section<'_>, part: &ReplyPart, reply: &ReplyMarks, notes: &mut Notes) {
     let (from, long) = match part {
-        Part::Number {
-            written: Number::Binary { at, kind, .. },
+        ReplyPart::Number {
+            written: BinaryNumber::Binary { at, kind, .. },
             ..
         } => (*at, kind.bytes()),
-        Part::Number {
-            written: Number::Decimal(Span::At { from, length }),
+        ReplyPart::Number {
+            written: BinaryNumber::Decimal(ByteSpan::At { from, length }),
             ..
         }
-        | Part::Number {
-            written: Number::Hexadecimal(Span::At { from, length }),
+        | ReplyPart::Number {
+            written: BinaryNumber::Hexadecimal(ByteSpan::At { from, length }),
             ..
         }
-        | Part::Text {
-            span: Span::At { from, length },
+        | ReplyPart::Text {
+            span: ByteSpan::At { from, length },
             ..
         } => (*from, *length),
-        Part::DateTime { at, layout, .. } => (*at, usize::from(layout.bytes())),
-        Part::Bit { at, .. } => (*at, 1),
-        Part::Number { .. } | Part::Text { .. } => return,
+        ReplyPart::DateTime { at, layout, .. } => (*at, usize::from(layout.bytes())),
+        ReplyPart::Bit { at, .. } => (*at, 1),
+        ReplyPart::Number { .. } | ReplyPart::Text { .. } => return,
     };
     self::bytes(s.at("at"), from, long, &reply.end, notes);
 }

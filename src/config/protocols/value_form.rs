@@ -5,7 +5,7 @@ use crate::config::protocols::part::{kind_of, order_of};
 use crate::config::protocols::placeholders::{Piece, pieces};
 use crate::config::reader::problem::Expectation;
 use crate::spec::raw::ValueForm;
-use crate::spec::raw::part::{Endianness, Kind, Number, Part, Span};
+use crate::spec::raw::part::{BinaryNumber, ByteSpan, Endianness, NumberKind, ReplyPart};
 
 /// What the placeholder of a value says of how the value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) enum PlaceholderForm {
     /// `{value}`: as the point is written in its reply.
     AsRead,
     /// `{value:u16}`, `{value:bcd32:DCBA}`: as bytes. `None`: in the order of the point.
-    Binary(Kind, Option<Endianness>),
+    Binary(NumberKind, Option<Endianness>),
     /// `{value:05}`, `{value:06.2}`, `{value:04X}`: as characters.
     Characters(ValueForm),
 }
@@ -63,33 +63,33 @@ fn written(said: &str) -> Option<PlaceholderForm> {
 
 /// Returns how a value of this kind is written, as the placeholder of a request says. `None`: not
 /// in this way.
-pub(crate) fn form(part: &Part, written: PlaceholderForm) -> Option<ValueForm> {
+pub(crate) fn form(part: &ReplyPart, written: PlaceholderForm) -> Option<ValueForm> {
     let own = match part {
-        Part::Number {
-            written: Number::Binary { kind, order, .. },
+        ReplyPart::Number {
+            written: BinaryNumber::Binary { kind, order, .. },
             ..
         } => ValueForm::Binary(*kind, *order),
-        Part::Number {
-            written: Number::Decimal(_),
+        ReplyPart::Number {
+            written: BinaryNumber::Decimal(_),
             ..
         } => ValueForm::Decimal {
             width: 0,
             places: None,
         },
-        Part::Number {
-            written: Number::Hexadecimal(span),
+        ReplyPart::Number {
+            written: BinaryNumber::Hexadecimal(span),
             ..
         } => ValueForm::Hexadecimal {
             width: match span {
-                Span::At { length, .. } => u8::try_from(*length).unwrap_or_default(),
-                Span::Between { .. } => 0,
+                ByteSpan::At { length, .. } => u8::try_from(*length).unwrap_or_default(),
+                ByteSpan::Between { .. } => 0,
             },
         },
-        Part::Bit { .. } => ValueForm::Binary(Kind::Unsigned(1), Endianness::High),
-        Part::Text { encoding, .. } => ValueForm::Text {
+        ReplyPart::Bit { .. } => ValueForm::Binary(NumberKind::Unsigned(1), Endianness::High),
+        ReplyPart::Text { encoding, .. } => ValueForm::Text {
             encoding: *encoding,
         },
-        Part::DateTime {
+        ReplyPart::DateTime {
             layout,
             bcd,
             utc_offset,
@@ -100,7 +100,7 @@ pub(crate) fn form(part: &Part, written: PlaceholderForm) -> Option<ValueForm> {
             utc_offset: *utc_offset,
         },
     };
-    let is_number = matches!(part, Part::Number { .. } | Part::Bit { .. });
+    let is_number = matches!(part, ReplyPart::Number { .. } | ReplyPart::Bit { .. });
     match (written, own) {
         (PlaceholderForm::AsRead, own) => Some(own),
         _ if !is_number => None,

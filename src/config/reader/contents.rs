@@ -2,12 +2,12 @@
 
 use super::problem::Expectation;
 use super::section::{Notes, shown};
-use super::source::{NeededSource, Source};
+use super::source::{NeededSource, SourceText};
 use super::tree::OriginId;
 
 /// Returns the bytes of a file that was named at `origin`.
 pub(crate) fn contents<'a>(
-    source: &'a Source,
+    source: &'a SourceText,
     origin: OriginId,
     want: &NeededSource,
     notes: &mut Notes,

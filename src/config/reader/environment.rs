@@ -19,7 +19,7 @@ pub const VARIABLES: [(&str, [&str; 2]); 3] = [
 
 /// Sets the level of the log. It is read where the log is set up, and is no part of the
 /// configuration.
-const LOUDNESS: &str = "ALINK_GATEWAY_LOG";
+const LOG_LEVEL_VARIABLE: &str = "ALINK_GATEWAY_LOG";
 
 /// Sets the gateway's secret. The variable works, no document names it, and its use gives a
 /// warning: every user of the machine can read a unit's environment with `systemctl show`.
@@ -33,7 +33,7 @@ pub(crate) fn layer(environment: &[(String, String)], notes: &mut Notes) -> Laye
     let file = notes.origins.add_file("environment");
     let mut sections: BTreeMap<String, Node> = BTreeMap::new();
     for (name, value) in environment {
-        if !name.starts_with(PREFIX) || name == LOUDNESS {
+        if !name.starts_with(PREFIX) || name == LOG_LEVEL_VARIABLE {
             continue;
         }
         let origin = notes.origins.add(Origin {

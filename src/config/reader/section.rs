@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::amount::{AmountExceeded, CountedAmount, LESS, MOST_TOLD, most_of};
 use super::problem::{Expectation, Problem, Report, Severity, SourcePosition};
-use super::source::{ReadObstacle, Source};
+use super::source::{ReadObstacle, SourceText};
 use super::tree::{Node, NodeContent, OriginId, Origins};
 use crate::base::text::excerpt;
 use crate::config::reader::foreign_words;
@@ -118,7 +118,7 @@ impl Notes {
 
     /// Remembers a file that was named at `origin`, if the service cannot read it or every user
     /// can change it.
-    pub(crate) fn look_at(&mut self, source: &Source, origin: OriginId) {
+    pub(crate) fn look_at(&mut self, source: &SourceText, origin: OriginId) {
         if source.mode.is_some_and(|mode| mode & 0o002 != 0)
             && !self.anybodys.iter().any(|(_, path)| *path == source.path)
         {

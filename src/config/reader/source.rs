@@ -8,7 +8,7 @@ use std::sync::Arc;
 ///
 /// Not `Debug`: the contents may be a secret.
 #[derive(Clone)]
-pub struct Source {
+pub struct SourceText {
     /// The path as the operator would open it.
     pub path: String,
     /// The contents of the file, or why there are none, in words that follow "but": "there is no
@@ -24,11 +24,11 @@ pub struct Source {
     pub is_open_for_the_service: bool,
 }
 
-impl Source {
+impl SourceText {
     /// Returns a file of which nothing but its contents is known.
     #[must_use]
     pub const fn of(path: String, bytes: Result<Arc<[u8]>, String>) -> Self {
-        Source {
+        SourceText {
             path,
             bytes,
             mode: None,
@@ -73,4 +73,4 @@ pub enum NeededSource {
 
 /// What was read. A file or credential is one source; a pattern may be any number. No source for
 /// a credential means that there was no directory to look in.
-pub type ReadSources = BTreeMap<NeededSource, Vec<Source>>;
+pub type ReadSources = BTreeMap<NeededSource, Vec<SourceText>>;

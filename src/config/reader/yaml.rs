@@ -167,7 +167,7 @@ impl Tree<'_> {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents == 2 {
-                    self.complain(
+                    self.error(
                         at,
                         "a second document (---)",
                         Expectation::wanted("one document per file"),
@@ -178,7 +178,7 @@ impl Tree<'_> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 if tag.is_some_and(|t| !t.is_yaml_core_schema()) {
-                    self.complain(
+                    self.error(
                         at,
                         "a tag (!…)",
                         Expectation::wanted("a plain value").hint(
@@ -227,7 +227,7 @@ impl Tree<'_> {
             }
             Event::Alias(id) => {
                 let Some(node) = self.anchors.get(&id) else {
-                    self.complain(
+                    self.error(
                         at,
                         "an alias (*…) of something that contains it",
                         Expectation::wanted("an anchor (&…) that is complete above"),
@@ -290,7 +290,7 @@ impl Tree<'_> {
         at: (u32, u32),
     ) -> Result<(), Unusable> {
         if self.awaits_key() {
-            self.complain(
+            self.error(
                 at,
                 "a list or section where a key should be",
                 Expectation::wanted("a plain word as key")
@@ -299,7 +299,7 @@ impl Tree<'_> {
             return Err(Unusable);
         }
         if self.open.len() >= DEPTH {
-            self.complain(
+            self.error(
                 at,
                 format!("more than {DEPTH} levels of nesting"),
                 Expectation::wanted("the structure of gateway.example.yaml"),
@@ -367,7 +367,7 @@ impl Tree<'_> {
         })
     }
 
-    fn complain(&mut self, at: (u32, u32), said: impl Into<String>, wrong: Expectation) {
+    fn error(&mut self, at: (u32, u32), said: impl Into<String>, wrong: Expectation) {
         self.notes.error_at(self.whole, at, said, wrong);
     }
 }

@@ -5,7 +5,7 @@ use super::secret::{self, SecretProblem, SecretSource};
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::source::ReadSources;
-use crate::spec::dlt645::{Address, WriteAccess};
+use crate::spec::dlt645::{MeterAddress, WriteAccess};
 use crate::spec::{PointSpec, ProfileSpec, Protocol};
 
 /// The keys that give the password.
@@ -62,7 +62,7 @@ impl AccessSource {
     pub(crate) fn of_device(
         s: &Section<'_>,
         profile: Option<(&ProfileSpec, &AccessSource)>,
-        address: Option<Address>,
+        address: Option<MeterAddress>,
         notes: &mut Notes,
     ) -> AccessSource {
         let Some((profile, of_all)) = profile else {
@@ -110,7 +110,7 @@ impl AccessSource {
     pub(crate) fn resolve(
         &self,
         answers: &ReadSources,
-        troubles: &mut Vec<SecretProblem>,
+        problems: &mut Vec<SecretProblem>,
     ) -> Option<WriteAccess> {
         let source = self.password.as_ref()?;
         let mut digits = |source: &SecretSource, fits: &dyn Fn(&str) -> bool| {
@@ -119,11 +119,11 @@ impl AccessSource {
                 // What is missing, or wrong in itself, is already noted.
                 Ok(text) if text.is_empty() || fits(text.expose()) => Some(text),
                 Ok(_) => {
-                    troubles.extend(source.trouble("which is something else", wanted));
+                    problems.extend(source.trouble("which is something else", wanted));
                     None
                 }
                 Err(trouble) => {
-                    troubles.push(trouble);
+                    problems.push(trouble);
                     None
                 }
             }

@@ -101,7 +101,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
                 "not commissioned: the service starts but does not connect; fill in gateway: and cloud.url",
             ),
         );
-        Identity {
+        GatewaySection {
             product_key: PLACEHOLDER.into(),
             device_name: PLACEHOLDER.into(),
             secret: SecretSource::Missing,
@@ -164,16 +164,16 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
 }
 
 /// The values of `gateway:`.
-struct Identity {
+struct GatewaySection {
     product_key: String,
     device_name: String,
     secret: SecretSource,
     registration: Option<(Registration, Option<String>)>,
 }
 
-fn identity(gateway: &Section<'_>, notes: &mut Notes) -> Identity {
+fn identity(gateway: &Section<'_>, notes: &mut Notes) -> GatewaySection {
     if !gateway.is_there() {
-        return Identity {
+        return GatewaySection {
             product_key: String::new(),
             device_name: String::new(),
             secret: SecretSource::Missing,
@@ -198,7 +198,7 @@ fn identity(gateway: &Section<'_>, notes: &mut Notes) -> Identity {
         notes,
     );
     let (secret, registration) = certificate(gateway, notes);
-    Identity {
+    GatewaySection {
         product_key: product.unwrap_or_default(),
         device_name: device.unwrap_or_default(),
         secret,

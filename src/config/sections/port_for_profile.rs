@@ -6,7 +6,7 @@ use crate::config::protocols::reply_bounds;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::spec::raw::check::CheckForm;
-use crate::spec::raw::{Check, Question, ReplyEnd, Sum};
+use crate::spec::raw::{Check, RawQuestion, ReplyEnd, Sum};
 use crate::spec::{LineSpec, Protocol, SerialSpec};
 
 /// Notes requests that the port cannot carry: Modbus TCP carries only what may stand in its
@@ -61,7 +61,7 @@ pub(crate) fn check(
 }
 
 /// Returns why a request can travel in no frame of Modbus TCP, if that is so.
-fn no_pdu(question: &Question) -> Option<(String, Expectation)> {
+fn no_pdu(question: &RawQuestion) -> Option<(String, Expectation)> {
     let bytes = question.request.bytes();
     let name = &question.name;
     let hint = "in a frame of Modbus TCP send: is the function code and what belongs to it; unit and length are in the frame's header, and there is no checksum";

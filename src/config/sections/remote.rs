@@ -188,7 +188,7 @@ pub const DEVICE_WANTED: &str =
 pub const DEVICE_HINT: &str = "without that list: names under /dev/serial/by-id and /dev/serial/by-path, and the kernel's (/dev/ttyS0, /dev/ttyUSB0 and so on)";
 
 /// How the platform's file gives a secret.
-const ITSELF: &str = "the secret itself, or register: true";
+const SECRET_FORMS: &str = "the secret itself, or register: true";
 
 /// Notes the secrets that the platform's file may not name, and resolves the other names in the
 /// directory for secrets.
@@ -215,10 +215,10 @@ pub(crate) fn bind_secrets<'a>(
             (SecretSource::File(..), Some(_)) => {
                 Expectation::wanted("the name of a file in remote_config.secrets_dir, without a path")
             }
-            (SecretSource::File(..), None) => Expectation::wanted(ITSELF).hint(
+            (SecretSource::File(..), None) => Expectation::wanted(SECRET_FORMS).hint(
                 "a remote configuration names files in remote_config.secrets_dir only, which is not set here",
             ),
-            _ => Expectation::wanted(ITSELF).hint("credentials are for the gateway's own files"),
+            _ => Expectation::wanted(SECRET_FORMS).hint("credentials are for the gateway's own files"),
         };
         if noted.insert(*at) {
             notes.error(*at, shown(name), wrong);

@@ -10,7 +10,7 @@ use crate::config::reader::amount::LARGEST_SECRET;
 use crate::config::reader::contents::looked_for;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, for_the_service, shown};
-use crate::config::reader::source::{NeededSource, ReadSources, Source};
+use crate::config::reader::source::{NeededSource, ReadSources, SourceText};
 use crate::config::reader::tree::{Node, NodeContent, OriginId};
 
 /// The keys that give a secret.
@@ -313,13 +313,13 @@ pub(crate) fn open_to_others(mode: u32) -> bool {
 
 /// Returns the advice for a file that others can read: a command after which the service can
 /// still read it.
-pub(crate) fn permissions(source: &Source) -> Expectation {
+pub(crate) fn permissions(source: &SourceText) -> Expectation {
     let wanted = "a file that only its owner and group can read";
     Expectation::wanted(wanted).hint(closing(source))
 }
 
 /// Returns the command that takes a file from other users and leaves it to the service.
-pub(crate) fn closing(source: &Source) -> String {
+pub(crate) fn closing(source: &SourceText) -> String {
     match source.is_open_for_the_service {
         true => for_the_service(&source.path, "0640"),
         false => format!("chmod o-r {}", source.path),

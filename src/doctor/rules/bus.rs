@@ -42,7 +42,7 @@ pub(super) fn examine(facts: &Facts, status: &Status, found: &mut Findings) -> B
         let devices: Vec<&Device> = facts.devices_on(port).collect();
         let is_mute = !devices.is_empty() && devices.iter().all(|d| d.life == BusState::Silent);
         match is_mute {
-            true if mute(facts, port, &devices, found) => {
+            true if no_device_answers(facts, port, &devices, found) => {
                 explained.insert(port.name.clone());
             }
             true => {}
@@ -101,7 +101,12 @@ fn adapter(port: &Port, found: &mut Findings) {
 
 /// A port that is open, and none of its devices answers. Returns whether that explains all of
 /// them.
-fn mute(facts: &Facts, port: &Port, devices: &[&Device], found: &mut Findings) -> bool {
+fn no_device_answers(
+    facts: &Facts,
+    port: &Port,
+    devices: &[&Device],
+    found: &mut Findings,
+) -> bool {
     let recent = Recent::since_answer(devices.iter().copied());
     let answered_before = devices.iter().any(|d| d.answered_ms.is_some());
     let is_serial = port.settings.is_some();

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, Subject};
 use crate::base::text::counted;
-use crate::control::Question;
+use crate::control::SurveyFrame;
 use crate::control::picture::{BusState, Device, Status};
 use crate::doctor::cause::{Cause, Certainty};
-use crate::doctor::facts::{Facts, Recent, Scope, noticed, told};
+use crate::doctor::facts::{DoctorScope, Facts, Recent, noticed, told};
 use crate::doctor::observation::BusOutcome;
 
 /// So many late replies among the last transactions are no chance, and so many are proof.
@@ -19,7 +19,7 @@ const SPOILT_LEAST: u64 = 4;
 /// So many refusals without an answer are the device's last word.
 const REFUSED_LEAST: u64 = 4;
 /// So many answers in a row take a suspicion of two devices at one address back.
-const WELL_FOR: u64 = 32;
+const ANSWERS_TO_CLEAR: u64 = 32;
 /// So many devices that answered last within this time fell silent together.
 const TOGETHER_LEAST: usize = 2;
 const TOGETHER_MS: u64 = 60_000;
@@ -28,7 +28,7 @@ pub(super) fn examine(
     facts: &Facts,
     status: &Status,
     explained: &BTreeSet<String>,
-    scope: &Scope,
+    scope: &DoctorScope,
     found: &mut Findings,
 ) {
     let shared = together(facts, explained, found);
@@ -63,8 +63,8 @@ enum Protocol {
 impl Protocol {
     const fn of(device: &Device) -> Protocol {
         match device.question {
-            Some(Question::Modbus { .. }) => Protocol::Modbus,
-            Some(Question::Dlt645 { .. }) => Protocol::Dlt645,
+            Some(SurveyFrame::Modbus { .. }) => Protocol::Modbus,
+            Some(SurveyFrame::Dlt645 { .. }) => Protocol::Dlt645,
             None => Protocol::Other,
         }
     }
@@ -179,7 +179,7 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
         let listened = own
             .clone()
             .any(|o| o.listened_on && o.outcome.is_understood());
-        let is_well = recent.answers >= WELL_FOR && recent.answers == recent.all;
+        let is_well = recent.answers >= ANSWERS_TO_CLEAR && recent.answers == recent.all;
         // The suspicion outlives its reason by an hour at most.
         let certainty = match (second, is_well && recent.late == 0, listened) {
             (true, _, _) => Some(Certainty::Certain),
@@ -188,11 +188,11 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
             (false, false, _) => Some(Certainty::Likely),
         };
         if let Some(certainty) = certainty {
-            found.twin(device, certainty, vec![told(twice)]);
+            found.shared_address(device, certainty, vec![told(twice)]);
         }
     } else if second {
         let seen = vec!["a second reply with other values follows the first".to_owned()];
-        found.twin(device, Certainty::Certain, seen);
+        found.shared_address(device, Certainty::Certain, seen);
     } else if is_alone_spoilt && recent.is_garbled(SPOILT_PERCENT, SPOILT_LEAST) {
         let seen = vec![format!(
             "{} of its last {} brought bytes that are no frame, and those of its neighbours are well",
@@ -200,7 +200,7 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
             counted(recent.all, "request")
         )];
         found.device(name, Cause::DeviceNoise, Certainty::Likely, seen.clone());
-        found.twin(device, Certainty::Possible, seen);
+        found.shared_address(device, Certainty::Possible, seen);
     }
     for (event, cause) in [
         ("device-others-ask", Cause::SecondMaster),
@@ -215,13 +215,19 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
 
 /// A device that does not answer. If it never did, its address or its wire is wrong; if it did
 /// before, it may be switched off, and only its owner can say whether that is right.
-fn silent(facts: &Facts, device: &Device, scope: &Scope, is_told: bool, found: &mut Findings) {
+fn silent(
+    facts: &Facts,
+    device: &Device,
+    scope: &DoctorScope,
+    is_told: bool,
+    found: &mut Findings,
+) {
     let recent = Recent::since_answer([device]);
     if recent.late >= LATE_LEAST || recent.is_garbled(SPOILT_PERCENT, SPOILT_LEAST) {
         return;
     }
     let name = &device.name;
-    let is_asked_about = *scope == Scope::Device(name.clone());
+    let is_asked_about = *scope == DoctorScope::Device(name.clone());
     if device.answered_ms.is_some() {
         let certainty = match is_asked_about {
             true => Certainty::Likely,

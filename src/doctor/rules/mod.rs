@@ -8,7 +8,7 @@ mod service;
 use std::collections::BTreeMap;
 
 use super::cause::{Cause, Certainty, Finding, Subject};
-use super::facts::{Facts, Scope};
+use super::facts::{DoctorScope, Facts};
 use crate::control::picture::Device;
 
 /// So many devices of a finding have their evidence told one by one.
@@ -43,7 +43,7 @@ impl Findings {
     }
 
     /// Adds that a device shares its address. What is seen at another address is another finding.
-    fn twin(&mut self, device: &Device, certainty: Certainty, evidence: Vec<String>) {
+    fn shared_address(&mut self, device: &Device, certainty: Certainty, evidence: Vec<String>) {
         let address = (device.port.clone(), device.place.clone());
         let key = (Cause::AddressTwice, certainty, Some(address));
         let found = self.devices.entry(key).or_default();
@@ -88,7 +88,7 @@ impl Findings {
 /// Returns what explains the facts, the most certain first; of equals, what more depends on.
 /// Notes come last. `scope` leaves out what has no effect on what is asked about.
 #[must_use]
-pub fn examine(facts: &Facts, scope: &Scope) -> Vec<Finding> {
+pub fn examine(facts: &Facts, scope: &DoctorScope) -> Vec<Finding> {
     let mut found = Findings::default();
     service::examine(facts, &mut found);
     if let Some(status) = &facts.status {
@@ -102,7 +102,7 @@ pub fn examine(facts: &Facts, scope: &Scope) -> Vec<Finding> {
 }
 
 /// Whether a cause with this subject may have an effect on what is asked about.
-fn concerns(facts: &Facts, scope: &Scope, subject: &Subject) -> bool {
+fn concerns(facts: &Facts, scope: &DoctorScope, subject: &Subject) -> bool {
     let port_of = |name: &str| {
         facts
             .devices
@@ -111,12 +111,12 @@ fn concerns(facts: &Facts, scope: &Scope, subject: &Subject) -> bool {
             .map(|d| &d.port)
     };
     match (scope, subject) {
-        (Scope::All, _) | (_, Subject::Service | Subject::Gateway) => true,
-        (Scope::Port(port), Subject::Port(of)) => port == of,
-        (Scope::Port(port), Subject::Devices(names)) => {
+        (DoctorScope::All, _) | (_, Subject::Service | Subject::Gateway) => true,
+        (DoctorScope::Port(port), Subject::Port(of)) => port == of,
+        (DoctorScope::Port(port), Subject::Devices(names)) => {
             names.iter().any(|name| port_of(name) == Some(port))
         }
-        (Scope::Device(device), Subject::Port(of)) => port_of(device) == Some(of),
-        (Scope::Device(device), Subject::Devices(names)) => names.contains(device),
+        (DoctorScope::Device(device), Subject::Port(of)) => port_of(device) == Some(of),
+        (DoctorScope::Device(device), Subject::Devices(names)) => names.contains(device),
     }
 }

@@ -8,7 +8,8 @@ use crate::base::{
     UnknownReason, Value, WriteVerdict,
 };
 use crate::field::command::steps::{
-    Expected, PointWrite, Step, StepAction, Steps, Target, WriteRequest, block_of, steps_of,
+    CommandStep, CommandSteps, Expected, PointWrite, StepAction, WriteRequest, WriteTarget,
+    block_of, steps_of,
 };
 use crate::field::decode::point::decode;
 use crate::field::modbus::Data;
@@ -66,12 +67,12 @@ pub(crate) struct CommandRun {
     /// When its sender stops waiting.
     until: Mono,
     /// How long a reply is waited for at most.
-    patience: Duration,
+    reply_timeout: Duration,
     profile: Arc<ProfileSpec>,
-    steps: Vec<Step>,
+    steps: Vec<CommandStep>,
     /// How many of them are done.
     at: usize,
-    targets: Vec<Target>,
+    targets: Vec<WriteTarget>,
     progress: Vec<TargetProgress>,
     outputs: Vec<(String, Value)>,
     /// Where and why it failed first.
@@ -99,23 +100,24 @@ impl CommandRun {
         profile: &Arc<ProfileSpec>,
         timeout: Duration,
     ) -> Result<Self, Box<BusEnd>> {
-        let Steps { steps, targets } = steps_of(profile, &command.work).map_err(|points| {
-            Box::new(BusEnd {
-                number: command.number,
-                stopped: points.is_empty().then_some(ServiceStop {
-                    step: 1,
-                    verdict: WriteVerdict::Refused(RefusedReason::NoSuchTarget),
-                }),
-                points,
-                outputs: Vec::new(),
-            })
-        })?;
+        let CommandSteps { steps, targets } =
+            steps_of(profile, &command.work).map_err(|points| {
+                Box::new(BusEnd {
+                    number: command.number,
+                    stopped: points.is_empty().then_some(ServiceStop {
+                        step: 1,
+                        verdict: WriteVerdict::Refused(RefusedReason::NoSuchTarget),
+                    }),
+                    points,
+                    outputs: Vec::new(),
+                })
+            })?;
         Ok(CommandRun {
             number: command.number,
             device: command.device,
             until: command.until,
             // A write, a reply to it and a read must have room in the time there is.
-            patience: timeout.min(command.until.since(now) / 3),
+            reply_timeout: timeout.min(command.until.since(now) / 3),
             profile: Arc::clone(profile),
             progress: vec![TargetProgress::Waits; targets.len()],
             steps,
@@ -140,8 +142,8 @@ impl CommandRun {
     }
 
     /// Returns how long a reply is waited for at most.
-    pub(crate) const fn patience(&self) -> Duration {
-        self.patience
+    pub(crate) const fn reply_timeout(&self) -> Duration {
+        self.reply_timeout
     }
 
     /// Returns when its sender stops waiting.
@@ -151,7 +153,7 @@ impl CommandRun {
 
     /// Whether a reply to a request that is sent now comes in time, if one comes.
     pub(crate) fn has_time(&self, now: Mono) -> bool {
-        now + self.patience <= self.until
+        now + self.reply_timeout <= self.until
     }
 
     /// Whether a request of it has been sent.

@@ -115,8 +115,8 @@ impl CommandRuns {
                     let command = BusRequest {
                         device,
                         request,
-                        patience: taken.run.patience(),
-                        until: taken.run.until().before(taken.run.patience()),
+                        reply_timeout: taken.run.reply_timeout(),
+                        until: taken.run.until().before(taken.run.reply_timeout()),
                         goes_on,
                     };
                     wanted.push((index, command));
@@ -200,7 +200,7 @@ impl CommandRuns {
         // The others wait for a reply or for their turn, which have limits of their own.
         let behind = |t: &&ActiveRun| t.request.is_none() && t.run.waits_until().is_none();
         let limits = self.all.iter().filter(behind).map(|t| {
-            let last = t.run.until().before(t.run.patience());
+            let last = t.run.until().before(t.run.reply_timeout());
             last + Duration::from_micros(1)
         });
         let limits = limits.map(|at| (at, "a command has no time left"));

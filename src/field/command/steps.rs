@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{BusWork, PointEnd, RefusedReason, Value, WriteVerdict};
-use crate::field::encode::{Content, Encoded, MaskedWord, encode};
+use crate::field::encode::{Encoded, MaskedWord, WriteContent, encode};
 use crate::field::modbus::write::{Entries, MAX_COILS, MAX_REGISTERS};
 use crate::field::plan::ReadBlock;
 use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange, QuestionAsked};
 use crate::field::plan::{item_of, question_of, span_of};
 use crate::field::schedule::command::BusWrite;
-use crate::spec::raw::Question;
+use crate::spec::raw::RawQuestion;
 use crate::spec::{
     Interlock, Operand, PointAddress, PointSpec, ProfileSpec, Protocol, ReadBack, ServiceStep,
     Table, WriteFunctions, WriteRequests,
@@ -18,7 +18,7 @@ use crate::spec::{
 
 /// One step of a command.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Step {
+pub(crate) struct CommandStep {
     /// Which step of the service it belongs to, counted from 1; 1 for all steps of a set.
     pub(crate) number: usize,
     /// What is done.
@@ -123,7 +123,7 @@ pub(crate) enum EntryContent {
 
 /// A point that is to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Target {
+pub(crate) struct WriteTarget {
     /// Its index in the profile.
     pub(crate) point: u16,
     /// The value that the device will hold.
@@ -134,17 +134,20 @@ pub(crate) struct Target {
 
 /// The steps of a command, and what they are for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Steps {
-    pub(crate) steps: Vec<Step>,
-    pub(crate) targets: Vec<Target>,
+pub(crate) struct CommandSteps {
+    pub(crate) steps: Vec<CommandStep>,
+    pub(crate) targets: Vec<WriteTarget>,
 }
 
 /// Returns the steps of a command.
 ///
 /// # Errors
 /// What became of each point, if nothing can be sent: one that is wrong refuses all.
-pub(crate) fn steps_of(profile: &ProfileSpec, work: &BusWork) -> Result<Steps, Vec<PointEnd>> {
-    let mut steps = Steps::default();
+pub(crate) fn steps_of(
+    profile: &ProfileSpec,
+    work: &BusWork,
+) -> Result<CommandSteps, Vec<PointEnd>> {
+    let mut steps = CommandSteps::default();
     match work {
         BusWork::Set(values) => {
             let values: Vec<(u16, &Value)> = values.iter().map(|(p, v)| (*p, v)).collect();
@@ -174,7 +177,7 @@ pub(crate) fn steps_of(profile: &ProfileSpec, work: &BusWork) -> Result<Steps, V
                     ServiceStep::Read { point, output } => StepAction::Read(*point, output.clone()),
                     ServiceStep::Require(interlock) => StepAction::Require(interlock.clone()),
                 };
-                steps.steps.push(Step { number, what });
+                steps.steps.push(CommandStep { number, what });
             }
         }
     }
@@ -186,7 +189,7 @@ fn write(
     profile: &ProfileSpec,
     number: usize,
     values: &[(u16, &Value)],
-    steps: &mut Steps,
+    steps: &mut CommandSteps,
 ) -> Result<(), Vec<PointEnd>> {
     let encoded: Vec<Result<(&PointSpec, Encoded), RefusedReason>> = values
         .iter()
@@ -222,7 +225,7 @@ fn write(
             ReadBack::Never => None,
         };
         let back = read_at.and_then(|at| expected(profile, target, at, &encoded.value));
-        steps.targets.push(Target {
+        steps.targets.push(WriteTarget {
             point: *index,
             value: encoded.value,
             is_unread: back.is_none(),
@@ -238,13 +241,16 @@ fn write(
             })
         };
         let one = match encoded.content {
-            Content::Coil(on) => {
+            WriteContent::Coil(on) => {
                 let at = point.address.as_modbus();
                 let start = at.map(|a| a.start).unwrap_or_default();
                 entries(start, EntryContent::Coils(vec![on]))
             }
-            Content::Registers { start, words } => entries(start, EntryContent::Registers(words)),
-            Content::Datum(data) => match block_of(profile, *index).map(|block| block.address) {
+            WriteContent::Registers { start, words } => {
+                entries(start, EntryContent::Registers(words))
+            }
+            WriteContent::Datum(data) => match block_of(profile, *index).map(|block| block.address)
+            {
                 Some(BlockAddress::Dlt645(asked)) => PointWrite::Datum {
                     asked,
                     data,
@@ -253,7 +259,7 @@ fn write(
                 // Only a point of DL/T 645 has a datum.
                 _ => return Err(Vec::new()),
             },
-            Content::Value(bytes) => match told(profile, point, &bytes) {
+            WriteContent::Value(bytes) => match told(profile, point, &bytes) {
                 Some(asked) => PointWrite::Question { asked, target },
                 // It was looked at above.
                 None => return Err(Vec::new()),
@@ -268,7 +274,7 @@ fn write(
             (_, one) => writes.push(one),
         }
     }
-    let mut push = |what| steps.steps.push(Step { number, what });
+    let mut push = |what| steps.steps.push(CommandStep { number, what });
     interlocks
         .into_iter()
         .map(StepAction::Require)
@@ -299,15 +305,15 @@ fn encoded<'p>(
     }
     let encoded = encode(point, value).map_err(|why| why.refused(value))?;
     let entries = match &encoded.content {
-        Content::Coil(_) | Content::Datum(_) => 1,
-        Content::Registers { words, .. } => words.len(),
-        Content::Value(bytes) if told(profile, point, bytes).is_none() => {
+        WriteContent::Coil(_) | WriteContent::Datum(_) => 1,
+        WriteContent::Registers { words, .. } => words.len(),
+        WriteContent::Value(bytes) if told(profile, point, bytes).is_none() => {
             return Err(RefusedReason::WrongValue {
                 seen: value.to_json_text(),
                 wanted: "a value with which the request can be sent".into(),
             });
         }
-        Content::Value(_) => 1,
+        WriteContent::Value(_) => 1,
     };
     if entries > 1 && profile.writes.functions == WriteFunctions::Single {
         // The configuration refuses such points; a half of a value is never written.
@@ -324,9 +330,9 @@ fn told(profile: &ProfileSpec, point: &PointSpec, value: &[u8]) -> Option<Questi
     let index = point.write.as_ref()?.by.as_ref()?.question;
     let question = questions.get(index.index())?;
     let request = question.request.with(value).ok()?;
-    let question = Question {
+    let question = RawQuestion {
         request,
-        ..Question::clone(question)
+        ..RawQuestion::clone(question)
     };
     Some(QuestionAsked {
         index,

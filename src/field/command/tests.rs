@@ -17,7 +17,9 @@ use crate::field::modbus::write::Entries;
 use crate::field::schedule::{NextAction, Schedule};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
-use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, WriteAccess};
+use crate::spec::dlt645::{
+    DataIdentifier, DataItem, Edition, Format, Layout, MeterAddress, ValuePosition, WriteAccess,
+};
 use crate::spec::*;
 
 /// What happens to one request of a command.
@@ -92,10 +94,10 @@ impl TestProtocol {
             },
             TestProtocol::Raw | TestProtocol::Carried => PointSpec {
                 address: PointAddress::Raw(QuestionIndex(2 * address)),
-                codec: Codec::Part(Box::new(raw::Part::Number {
-                    written: raw::part::Number::Binary {
+                codec: Codec::Part(Box::new(raw::ReplyPart::Number {
+                    written: raw::part::BinaryNumber::Binary {
                         at: 2,
-                        kind: raw::part::Kind::Unsigned(2),
+                        kind: raw::part::NumberKind::Unsigned(2),
                         order: raw::part::Endianness::High,
                     },
                     scale: Decimal::ONE,
@@ -114,7 +116,7 @@ impl TestProtocol {
             TestProtocol::Raw | TestProtocol::Carried => Some(raw::WriteBy {
                 question: QuestionIndex(2 * address + 1),
                 form: raw::ValueForm::Binary(
-                    raw::part::Kind::Unsigned(2),
+                    raw::part::NumberKind::Unsigned(2),
                     raw::part::Endianness::High,
                 ),
             }),
@@ -215,19 +217,19 @@ impl TestProtocol {
     }
 }
 
-fn item(index: u16) -> Item {
-    Item {
-        id: Id::Y2007(FIRST + u32::from(index)),
+fn item(index: u16) -> DataItem {
+    DataItem {
+        id: DataIdentifier::Y2007(FIRST + u32::from(index)),
         format: Format::Bits(2),
         layout: Layout::One,
     }
 }
 
 /// Builds a question whose reply names it.
-fn question(carried: Option<UnitId>, what: char, n: u8) -> raw::Question {
+fn question(carried: Option<UnitId>, what: char, n: u8) -> raw::RawQuestion {
     let value = if what == 'W' { "{value}" } else { "" };
     let send = format!("\"{what}\" {n:02X} {value}");
-    raw::Question {
+    raw::RawQuestion {
         name: format!("{what}{n}"),
         request: raw::Template::parse(&send, None).unwrap(),
         reply: raw::ReplyMarks {
@@ -244,10 +246,10 @@ fn question(carried: Option<UnitId>, what: char, n: u8) -> raw::Question {
     }
 }
 
-fn index(id: Id) -> usize {
+fn index(id: DataIdentifier) -> usize {
     match id {
-        Id::Y2007(id) => (id - FIRST) as usize,
-        Id::Y1997(_) => panic!("{id}"),
+        DataIdentifier::Y2007(id) => (id - FIRST) as usize,
+        DataIdentifier::Y1997(_) => panic!("{id}"),
     }
 }
 
@@ -401,7 +403,7 @@ impl World {
         let mut spec = installation(port, vec![kind(speech); devices]);
         if speech == TestProtocol::Dlt645 {
             for (number, device) in (1..).zip(&mut spec.devices) {
-                let address = Address::parse(&format!("{number:012}")).unwrap();
+                let address = MeterAddress::parse(&format!("{number:012}")).unwrap();
                 device.address = BusAddress::Dlt645(address);
                 device.access = WriteAccess::parse("02123456", "00000000");
             }

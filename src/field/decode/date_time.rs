@@ -1,7 +1,7 @@
 //! Dates and times of day as devices write them, and as the platform gets them: a moment as
 //! UTC milliseconds since 1970 in digits, which is how Alink writes its data type `date`.
 
-use super::refusal::Refusal;
+use super::refusal::NoValueReason;
 use crate::base::Value;
 use crate::spec::{ByteOrder, DateTime, TimeField, TimeLayout, UtcOffset};
 
@@ -13,12 +13,12 @@ const END: i64 = 253_402_300_800_000;
 ///
 /// # Errors
 /// If it is before 1970 or after the year 9999.
-pub(crate) fn value(shown: i64, offset: UtcOffset) -> Result<Value, Refusal> {
+pub(crate) fn value(shown: i64, offset: UtcOffset) -> Result<Value, NoValueReason> {
     shown
         .checked_sub(offset.as_millis())
         .filter(|millis| (0..END).contains(millis))
         .map(|millis| Value::Text(millis.to_string()))
-        .ok_or(Refusal::NoSuchTime)
+        .ok_or(NoValueReason::NoSuchTime)
 }
 
 /// What a clock shows.
@@ -34,10 +34,10 @@ struct Civil {
 }
 
 impl Civil {
-    fn set(&mut self, field: TimeField, n: u16) -> Result<(), Refusal> {
+    fn set(&mut self, field: TimeField, n: u16) -> Result<(), NoValueReason> {
         match field {
             TimeField::Year4 => self.year = n,
-            TimeField::Year2 if n > 99 => return Err(Refusal::NoSuchTime),
+            TimeField::Year2 if n > 99 => return Err(NoValueReason::NoSuchTime),
             TimeField::Year2 => self.year = 2000 + n,
             TimeField::Month => self.month = n,
             TimeField::Day => self.day = n,
@@ -97,13 +97,13 @@ pub(crate) fn from_bytes(
     bytes: &[u8],
     bcd: bool,
     offset: UtcOffset,
-) -> Result<Value, Refusal> {
+) -> Result<Value, NoValueReason> {
     let mut civil = Civil::default();
     let mut rest = bytes;
     for field in layout.fields() {
         let (own, after) = rest
             .split_at_checked(usize::from(field.bytes()))
-            .ok_or(Refusal::Length)?;
+            .ok_or(NoValueReason::Length)?;
         rest = after;
         if matches!(field, TimeField::Weekday | TimeField::Unused) {
             continue;
@@ -112,16 +112,19 @@ pub(crate) fn from_bytes(
         let n = own.iter().try_fold(0u32, |sum, byte| {
             Ok(sum * step + u32::from(if bcd { two(*byte)? } else { *byte }))
         })?;
-        civil.set(*field, u16::try_from(n).map_err(|_| Refusal::NoSuchTime)?)?;
+        civil.set(
+            *field,
+            u16::try_from(n).map_err(|_| NoValueReason::NoSuchTime)?,
+        )?;
     }
-    value(civil.millis().ok_or(Refusal::NoSuchTime)?, offset)
+    value(civil.millis().ok_or(NoValueReason::NoSuchTime)?, offset)
 }
 
 /// Reads the date or time of registers.
 ///
 /// # Errors
 /// As of [`from_bytes`].
-pub(crate) fn from_registers(of: &DateTime, registers: &[u16]) -> Result<Value, Refusal> {
+pub(crate) fn from_registers(of: &DateTime, registers: &[u16]) -> Result<Value, NoValueReason> {
     let bytes: Vec<u8> = registers
         .iter()
         .flat_map(|word| match of.bytes {
@@ -131,7 +134,7 @@ pub(crate) fn from_registers(of: &DateTime, registers: &[u16]) -> Result<Value, 
         .collect();
     if !of.form.is_registers() {
         let end = usize::from(of.layout.bytes());
-        let bytes = bytes.get(..end).ok_or(Refusal::NotCovered)?;
+        let bytes = bytes.get(..end).ok_or(NoValueReason::NotCovered)?;
         return from_bytes(&of.layout, bytes, of.form.is_bcd(), of.utc_offset);
     }
     let mut civil = Civil::default();
@@ -140,17 +143,20 @@ pub(crate) fn from_registers(of: &DateTime, registers: &[u16]) -> Result<Value, 
             (TimeField::Weekday | TimeField::Unused, _, _) => continue,
             (_, [high, low], true) => 100 * u16::from(two(*high)?) + u16::from(two(*low)?),
             (_, [high, low], false) => u16::from_be_bytes([*high, *low]),
-            _ => return Err(Refusal::NotCovered),
+            _ => return Err(NoValueReason::NotCovered),
         };
         civil.set(*field, n)?;
     }
-    value(civil.millis().ok_or(Refusal::NoSuchTime)?, of.utc_offset)
+    value(
+        civil.millis().ok_or(NoValueReason::NoSuchTime)?,
+        of.utc_offset,
+    )
 }
 
 /// Returns the number of two decimal digits.
-pub(crate) const fn two(byte: u8) -> Result<u8, Refusal> {
+pub(crate) const fn two(byte: u8) -> Result<u8, NoValueReason> {
     if byte >> 4 > 9 || byte & 15 > 9 {
-        return Err(Refusal::NotDecimal);
+        return Err(NoValueReason::NotDecimal);
     }
     Ok(10 * (byte >> 4) + (byte & 15))
 }

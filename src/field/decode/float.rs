@@ -107,10 +107,10 @@ fn float_of(codec: &Codec) -> Option<(FloatBytesAt, Endianness)> {
             ))
         }
         Codec::Part(part) => match &**part {
-            part::Part::Number {
-                written: part::Number::Binary { at, kind, order },
+            part::ReplyPart::Number {
+                written: part::BinaryNumber::Binary { at, kind, order },
                 ..
-            } if matches!(kind, part::Kind::F32 | part::Kind::F64) => {
+            } if matches!(kind, part::NumberKind::F32 | part::NumberKind::F64) => {
                 Some((FloatBytesAt::Bytes(*at, kind.bytes()), *order))
             }
             _ => None,

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use crate::base::Value;
 use crate::field::decode::date_time;
-use crate::field::decode::refusal::Refusal;
+use crate::field::decode::refusal::NoValueReason;
 use crate::spec::{Decimal, NumberType};
 
 /// A number on its way to its value.
@@ -245,43 +245,50 @@ impl Exact {
     ///
     /// # Errors
     /// The number is not finite, or beyond what the type holds.
-    pub(in crate::field) fn value(self, of: NumberType, signed: bool) -> Result<Value, Refusal> {
+    pub(in crate::field) fn value(
+        self,
+        of: NumberType,
+        signed: bool,
+    ) -> Result<Value, NoValueReason> {
         self.finite()?;
         match of {
             NumberType::Int | NumberType::Enum => self.integer(signed),
             NumberType::Double => self.double().map(Value::Float),
             NumberType::Float => match self.double()? {
-                x if x.abs() > f64::from(f32::MAX) => Err(Refusal::Infinite),
+                x if x.abs() > f64::from(f32::MAX) => Err(NoValueReason::Infinite),
                 x => Ok(Value::Float(x)),
             },
             NumberType::Text => Ok(Value::Text(self.to_text())),
             NumberType::Date(offset) => {
-                let millis = self.shifted(3).whole_digits().ok_or(Refusal::NoSuchTime)?;
-                let millis = i64::try_from(millis).map_err(|_| Refusal::NoSuchTime)?;
+                let millis = self
+                    .shifted(3)
+                    .whole_digits()
+                    .ok_or(NoValueReason::NoSuchTime)?;
+                let millis = i64::try_from(millis).map_err(|_| NoValueReason::NoSuchTime)?;
                 date_time::value(millis, offset)
             }
         }
     }
 
-    fn finite(self) -> Result<(), Refusal> {
+    fn finite(self) -> Result<(), NoValueReason> {
         match self {
-            Exact::Float(x) if x.is_nan() => Err(Refusal::NotANumber),
-            Exact::Float(x) if x.is_infinite() => Err(Refusal::Infinite),
+            Exact::Float(x) if x.is_nan() => Err(NoValueReason::NotANumber),
+            Exact::Float(x) if x.is_infinite() => Err(NoValueReason::Infinite),
             Exact::Float(_) | Exact::Decimal { .. } => Ok(()),
         }
     }
 
-    fn integer(self, signed: bool) -> Result<Value, Refusal> {
-        let digits = self.whole_digits().ok_or(Refusal::TooLarge)?;
+    fn integer(self, signed: bool) -> Result<Value, NoValueReason> {
+        let digits = self.whole_digits().ok_or(NoValueReason::TooLarge)?;
         let int = i64::try_from(digits).map(Value::Int);
         let uint = u64::try_from(digits).map(Value::UInt);
         let whole = if signed { int.or(uint) } else { uint.or(int) };
-        whole.map_err(|_| Refusal::TooLarge)
+        whole.map_err(|_| NoValueReason::TooLarge)
     }
 
-    fn double(self) -> Result<f64, Refusal> {
+    fn double(self) -> Result<f64, NoValueReason> {
         let x = self.to_float();
-        x.is_finite().then_some(x).ok_or(Refusal::Infinite)
+        x.is_finite().then_some(x).ok_or(NoValueReason::Infinite)
     }
 
     /// Returns the number rounded to no places; `None` if it does not fit.

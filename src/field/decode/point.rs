@@ -16,7 +16,7 @@ use crate::spec::{
 };
 
 use super::number::Exact;
-pub use super::refusal::Refusal;
+pub use super::refusal::NoValueReason;
 use super::text;
 use crate::field::decode::date_time;
 use crate::field::modbus::Data;
@@ -30,8 +30,12 @@ const NO_POWER: u16 = 0x8000;
 /// Returns the value of `point`, from the reply to what was asked for.
 ///
 /// # Errors
-/// A [`Refusal`] instead of a value that would be wrong.
-pub fn decode(point: &PointSpec, asked: &BlockAddress, data: &Data) -> Result<Value, Refusal> {
+/// A [`NoValueReason`] instead of a value that would be wrong.
+pub fn decode(
+    point: &PointSpec,
+    asked: &BlockAddress,
+    data: &Data,
+) -> Result<Value, NoValueReason> {
     match (point.address, asked) {
         (PointAddress::Modbus(address), BlockAddress::Modbus(range))
             if address.table == range.table =>
@@ -47,7 +51,7 @@ pub fn decode(point: &PointSpec, asked: &BlockAddress, data: &Data) -> Result<Va
             from_reply(&point.codec, data)
         }
         (PointAddress::Modbus(_) | PointAddress::Dlt645(_) | PointAddress::Raw(_), _) => {
-            Err(Refusal::NotCovered)
+            Err(NoValueReason::NotCovered)
         }
     }
 }
@@ -79,24 +83,26 @@ fn from_entries(
     start: u16,
     range: &EntryRange,
     data: &Data,
-) -> Result<Value, Refusal> {
-    let from = start.checked_sub(range.start).ok_or(Refusal::NotCovered)?;
+) -> Result<Value, NoValueReason> {
+    let from = start
+        .checked_sub(range.start)
+        .ok_or(NoValueReason::NotCovered)?;
     let from = usize::from(from);
     let to = from + usize::from(codec.width());
     match (codec, data) {
         (Codec::Bool, Data::Bits(bits)) => bits
             .get(from)
             .map(|b| Value::Bool(*b))
-            .ok_or(Refusal::NotCovered),
+            .ok_or(NoValueReason::NotCovered),
         (codec, Data::Registers(all)) => {
-            let registers = all.get(from..to).ok_or(Refusal::NotCovered)?;
+            let registers = all.get(from..to).ok_or(NoValueReason::NotCovered)?;
             from_registers(codec, registers)
         }
-        (_, Data::Bits(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
+        (_, Data::Bits(_) | Data::Bytes(_)) => Err(NoValueReason::NotCovered),
     }
 }
 
-fn from_datum(codec: &Codec, position: ValuePosition, data: &Data) -> Result<Value, Refusal> {
+fn from_datum(codec: &Codec, position: ValuePosition, data: &Data) -> Result<Value, NoValueReason> {
     match (codec, data) {
         (
             Codec::Datum {
@@ -107,22 +113,22 @@ fn from_datum(codec: &Codec, position: ValuePosition, data: &Data) -> Result<Val
             },
             Data::Bytes(datum),
         ) => item.scaled(datum, position, *scale, *offset, *number_type),
-        (_, Data::Bits(_) | Data::Registers(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
+        (_, Data::Bits(_) | Data::Registers(_) | Data::Bytes(_)) => Err(NoValueReason::NotCovered),
     }
 }
 
-fn from_reply(codec: &Codec, data: &Data) -> Result<Value, Refusal> {
+fn from_reply(codec: &Codec, data: &Data) -> Result<Value, NoValueReason> {
     match (codec, data) {
         (Codec::Part(part), Data::Bytes(reply)) => part.read(reply),
-        (_, Data::Bits(_) | Data::Registers(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
+        (_, Data::Bits(_) | Data::Registers(_) | Data::Bytes(_)) => Err(NoValueReason::NotCovered),
     }
 }
 
-fn from_registers(codec: &Codec, registers: &[u16]) -> Result<Value, Refusal> {
+fn from_registers(codec: &Codec, registers: &[u16]) -> Result<Value, NoValueReason> {
     match codec {
-        Codec::Bool => Err(Refusal::NotCovered),
+        Codec::Bool => Err(NoValueReason::NotCovered),
         Codec::Bit(n) => {
-            let word = registers.first().ok_or(Refusal::NotCovered)?;
+            let word = registers.first().ok_or(NoValueReason::NotCovered)?;
             Ok(Value::Bool(
                 word.checked_shr(u32::from(*n)).is_some_and(|w| w & 1 == 1),
             ))
@@ -152,27 +158,27 @@ fn from_registers(codec: &Codec, registers: &[u16]) -> Result<Value, Refusal> {
             text::padded(&bytes, *encoding).map(Value::Text)
         }
         Codec::DateTime(clock) => date_time::from_registers(clock, registers),
-        Codec::Datum { .. } | Codec::Part(_) => Err(Refusal::NotCovered),
+        Codec::Datum { .. } | Codec::Part(_) => Err(NoValueReason::NotCovered),
     }
 }
 
-fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
+fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, NoValueReason> {
     let mut sum = None;
     let mut signed = false;
     for part in &measure.parts {
         let from = usize::from(part.at);
         let to = from + usize::from(part.kind.registers());
-        let registers = registers.get(from..to).ok_or(Refusal::NotCovered)?;
+        let registers = registers.get(from..to).ok_or(NoValueReason::NotCovered)?;
         let raw = Raw::from(registers, part.kind, measure.words, measure.bytes);
         let raw = raw.selected_bits(measure.bits).signed_by(measure.sign);
         if measure.invalid.iter().any(|marker| raw.is(*marker)) {
-            return Err(Refusal::Marked);
+            return Err(NoValueReason::Marked);
         }
         signed |= raw.is_signed();
         let addend = raw.number()?.times(part.weight);
         sum = Some(sum.map_or(addend, |sum: Exact| sum.plus(addend)));
     }
-    let size = sum.ok_or(Refusal::NotCovered)?;
+    let size = sum.ok_or(NoValueReason::NotCovered)?;
     let read = match measure.sign {
         Some(Sign::Register {
             at,
@@ -180,12 +186,14 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
             positive,
             negative,
         }) => {
-            let word = registers.get(usize::from(at)).ok_or(Refusal::NotCovered)?;
+            let word = registers
+                .get(usize::from(at))
+                .ok_or(NoValueReason::NotCovered)?;
             signed |= true;
             match measure.bytes.ordered(*word) & mask {
                 word if word == negative => size.negated(true),
                 word if word == positive => size,
-                _ => return Err(Refusal::NoSign),
+                _ => return Err(NoValueReason::NoSign),
             }
         }
         Some(Sign::HighestBit) | None => size,
@@ -193,7 +201,9 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
     let power = match measure.power {
         None => 0,
         Some(at) => {
-            let word = registers.get(usize::from(at)).ok_or(Refusal::NotCovered)?;
+            let word = registers
+                .get(usize::from(at))
+                .ok_or(NoValueReason::NotCovered)?;
             power(measure.bytes.ordered(*word))?
         }
     };
@@ -212,22 +222,22 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
             .max
             .is_some_and(|max| number.compared(max).is_none_or(|o| o.is_gt()))
     {
-        return Err(Refusal::OutOfRange);
+        return Err(NoValueReason::OutOfRange);
     }
     let value = number.value(measure.number_type(), signed || number != read)?;
     if let Some(states) = &measure.states {
         let known = value.as_int().is_some_and(|n| states.contains_key(&n));
-        return known.then_some(value).ok_or(Refusal::UnknownState);
+        return known.then_some(value).ok_or(NoValueReason::UnknownState);
     }
     Ok(value)
 }
 
 /// Returns the power of ten in a register.
-fn power(word: u16) -> Result<i8, Refusal> {
+fn power(word: u16) -> Result<i8, NoValueReason> {
     let power = i8::try_from(word as i16).ok();
     power
         .filter(|p| word != NO_POWER && (-10..=10).contains(p))
-        .ok_or(Refusal::NoPower)
+        .ok_or(NoValueReason::NoPower)
 }
 
 /// Returns the characters of text, two in each register.

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why a reply gave no value for a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
+pub enum NoValueReason {
     /// The registers hold IEEE 754's "not a number".
     NotANumber,
     /// The registers hold an infinity, or scaling left the range of numbers.
@@ -36,30 +36,30 @@ pub enum Refusal {
     NotCovered,
 }
 
-impl Refusal {
+impl NoValueReason {
     /// Returns the reason in a few words.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Refusal::NotANumber => "not a number",
-            Refusal::Infinite => "infinite",
-            Refusal::TooLarge => "too large for a whole number",
-            Refusal::NotText => "not text",
-            Refusal::NotDecimal => "a digit above 9 in a BCD number",
-            Refusal::Marked => "marked as invalid",
-            Refusal::NoPower => "no scale factor",
-            Refusal::NoSign => "no sign in the register of the sign",
-            Refusal::OutOfRange => "out of range (min, max)",
-            Refusal::UnknownState => "a number that is not under values",
-            Refusal::Length => "of another length",
-            Refusal::NoSuchTime => "no date or time",
-            Refusal::NotThere => "not in the reply",
-            Refusal::NotCovered => "not covered by the reply",
+            NoValueReason::NotANumber => "not a number",
+            NoValueReason::Infinite => "infinite",
+            NoValueReason::TooLarge => "too large for a whole number",
+            NoValueReason::NotText => "not text",
+            NoValueReason::NotDecimal => "a digit above 9 in a BCD number",
+            NoValueReason::Marked => "marked as invalid",
+            NoValueReason::NoPower => "no scale factor",
+            NoValueReason::NoSign => "no sign in the register of the sign",
+            NoValueReason::OutOfRange => "out of range (min, max)",
+            NoValueReason::UnknownState => "a number that is not under values",
+            NoValueReason::Length => "of another length",
+            NoValueReason::NoSuchTime => "no date or time",
+            NoValueReason::NotThere => "not in the reply",
+            NoValueReason::NotCovered => "not covered by the reply",
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for NoValueReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.words())
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use encoding_rs as coding;
 
-use super::refusal::Refusal;
+use super::refusal::NoValueReason;
 use crate::spec::Encoding;
 
 /// Returns the text in a field of fixed size. The text ends at NUL, and at FFh where FFh is
@@ -14,7 +14,7 @@ use crate::spec::Encoding;
 ///
 /// # Errors
 /// The bytes are no text in this encoding.
-pub(crate) fn padded(bytes: &[u8], encoding: Encoding) -> Result<String, Refusal> {
+pub(crate) fn padded(bytes: &[u8], encoding: Encoding) -> Result<String, NoValueReason> {
     let mut text = decoded(ended(bytes, encoding), encoding)?.into_owned();
     text.retain(|c| !c.is_control());
     text.truncate(
@@ -46,7 +46,7 @@ fn ended(bytes: &[u8], encoding: Encoding) -> &[u8] {
 ///
 /// # Errors
 /// The bytes stand for no characters.
-pub(crate) fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Cow<'_, str>, Refusal> {
+pub(crate) fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Cow<'_, str>, NoValueReason> {
     let by = match encoding {
         Encoding::Utf8 => coding::UTF_8,
         Encoding::Gbk => coding::GBK,
@@ -63,7 +63,7 @@ pub(crate) fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Cow<'_, str>, 
         Encoding::Latin1 => return Ok(bytes.iter().map(|b| char::from(*b)).collect()),
     };
     by.decode_without_bom_handling_and_without_replacement(bytes)
-        .ok_or(Refusal::NotText)
+        .ok_or(NoValueReason::NotText)
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    fn read(bytes: &[u8], encoding: Encoding) -> Result<String, Refusal> {
+    fn read(bytes: &[u8], encoding: Encoding) -> Result<String, NoValueReason> {
         padded(bytes, encoding)
     }
 
@@ -117,7 +117,11 @@ mod tests {
             (b"\xc3\x28", Encoding::Utf8),
             (b"\xd8\x00\x00A", Encoding::Utf16),
         ] {
-            assert_eq!(read(bytes, encoding), Err(Refusal::NotText), "{bytes:02x?}");
+            assert_eq!(
+                read(bytes, encoding),
+                Err(NoValueReason::NotText),
+                "{bytes:02x?}"
+            );
         }
     }
 

@@ -64,8 +64,8 @@ impl Counters {
             | LivenessEvidence::RequestFailed(MissReason::Garbled) => &mut self.garbled,
             LivenessEvidence::Missed(MissReason::Foreign)
             | LivenessEvidence::RequestFailed(MissReason::Foreign) => &mut self.foreign,
-            LivenessEvidence::Missed(MissReason::GatewaySaysNo(code))
-            | LivenessEvidence::RequestFailed(MissReason::GatewaySaysNo(code)) => {
+            LivenessEvidence::Missed(MissReason::GatewayException(code))
+            | LivenessEvidence::RequestFailed(MissReason::GatewayException(code)) => {
                 self.gateway.entry(code).or_default()
             }
             LivenessEvidence::Missed(MissReason::ConnectionLost)
@@ -158,8 +158,8 @@ mod tests {
             Missed(MissReason::Silence),
             Missed(MissReason::Garbled),
             Missed(MissReason::Foreign),
-            Missed(MissReason::GatewaySaysNo(0x0A)),
-            Missed(MissReason::GatewaySaysNo(0x0B)),
+            Missed(MissReason::GatewayException(0x0A)),
+            Missed(MissReason::GatewayException(0x0B)),
             Missed(MissReason::ConnectionLost),
             Alive(LivenessProof::Late),
             Alive(LivenessProof::Answer),

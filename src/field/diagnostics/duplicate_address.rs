@@ -28,11 +28,11 @@ const FINE: u32 = 10;
 
 /// What a second, different reply to one request adds. One device does not do that, and
 /// another master that asks the device does it at its own times, outside ours as well.
-const DIFFERENT: u32 = 40;
+const DIFFERENT_REPLY_SCORE: u32 = 40;
 
 /// From here on it is told: seven spoilt replies in a row, or three with a different one behind
 /// them.
-const TOLD: u32 = 100;
+const REPORT_SCORE: u32 = 100;
 
 /// So many different second replies need no other device to compare with.
 const CERTAIN: u32 = 3;
@@ -105,7 +105,7 @@ impl Replies {
         if self.weight == 0 {
             (self.different, self.others_fine, self.others_spoilt) = (0, 0, 0);
         }
-        self.weight = self.weight.saturating_add(more).min(2 * TOLD);
+        self.weight = self.weight.saturating_add(more).min(2 * REPORT_SCORE);
         self.is_news = true;
     }
 
@@ -201,7 +201,7 @@ impl DuplicateAddresses {
             // A device that repeats itself may do so with a reply that was spoilt when it came.
             _ if known => own.doubtful = Some(now),
             (Some(_), Some(true)) if !own.is_doubtful(now) => {
-                own.add(DIFFERENT);
+                own.add(DIFFERENT_REPLY_SCORE);
                 own.different += 1;
                 own.at = Some(now);
                 self.judge(now);
@@ -235,10 +235,10 @@ impl DuplicateAddresses {
             told.is_some_and(|at| now.since(*at) < TELL_AGAIN)
         };
         let is_twice = |(device, own): &(&DeviceId, &Replies)| {
-            own.weight >= TOLD
+            own.weight >= REPORT_SCORE
                 && own.is_news
                 && !is_told(device)
-                && (own.different >= CERTAIN || self.others_are_fine(**device, own))
+                && (own.different >= CERTAIN || self.are_others_unaffected(**device, own))
         };
         let found: Vec<DeviceId> = self
             .devices
@@ -255,7 +255,7 @@ impl DuplicateAddresses {
         self.untold.extend(found);
     }
 
-    fn others_are_fine(&self, device: DeviceId, own: &Replies) -> bool {
+    fn are_others_unaffected(&self, device: DeviceId, own: &Replies) -> bool {
         let others = self.devices.iter().filter(|(d, _)| **d != device);
         let (fine, spoilt) = others.fold((0u64, 0u64), |(fine, spoilt), (_, r)| {
             (fine + u64::from(r.fine), spoilt + u64::from(r.spoilt))

@@ -12,7 +12,7 @@ use crate::spec::Priority;
 
 use super::trouble::{Trouble, meaning};
 use crate::field::dlt645::ask::ErrorWord;
-use crate::field::modbus::in_flight::Fault;
+use crate::field::modbus::in_flight::InFlightFault;
 use crate::field::plan::block_address::EntryRange;
 use crate::field::plan::forecast::{millis, percent};
 use crate::field::plan::holes::Hole;
@@ -48,7 +48,7 @@ pub enum FieldLogEvent {
         /// The port.
         port: PortId,
         /// What the endpoint did wrongly.
-        fault: Fault,
+        fault: InFlightFault,
     },
     /// An open port was lost, or given up as of no further use; it is opened anew.
     PortLost {
@@ -417,7 +417,7 @@ impl LogEvent for FieldLogEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         match self {
             FieldLogEvent::PortOpened { port, .. }
             | FieldLogEvent::PortUnavailable { port, .. }

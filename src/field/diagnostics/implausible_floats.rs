@@ -37,10 +37,10 @@ const READINGS: u8 = 3;
 
 /// A point is implausible if one of so many of its readings is. Random exponents make every
 /// second one so, and the right profile none.
-const ONE_OF: u8 = 3;
+const IMPLAUSIBLE_SHARE: u8 = 3;
 
 /// How many different readings of the only float of a device say something about it.
-const DIFFERENT: u8 = 3;
+const LEAST_DIFFERENT: u8 = 3;
 
 const ORDERS: [Endianness; 4] = [
     Endianness::High,
@@ -230,14 +230,14 @@ impl Point {
 
     fn is_implausible(&self) -> bool {
         let times = self.own().implausible.count_ones();
-        times * u32::from(ONE_OF) >= u32::from(self.readings)
+        times * u32::from(IMPLAUSIBLE_SHARE) >= u32::from(self.readings)
     }
 
     /// Whether all of several different readings were implausible as they were read, and would
     /// have been ordinary in this order.
     fn is_ordinary_in(&self, order: Endianness) -> bool {
         let all = |bits: u8| bits.count_ones() == u32::from(self.readings);
-        self.different >= DIFFERENT
+        self.different >= LEAST_DIFFERENT
             && all(self.own().implausible)
             && all(self.history(order).ordinary)
     }

@@ -3,7 +3,7 @@
 use crate::base::EventKind;
 use crate::spec::{QuestionIndex, Table};
 
-use crate::field::decode::refusal::Refusal;
+use crate::field::decode::refusal::NoValueReason;
 use crate::field::dlt645::ask::ErrorWord;
 use crate::field::plan::block_address::EntryRange;
 
@@ -43,7 +43,7 @@ pub enum Trouble {
         /// Index of the point in the device's profile.
         point: u16,
         /// Why they hold no value.
-        why: Refusal,
+        why: NoValueReason,
     },
 }
 

@@ -5,15 +5,15 @@
 //! its number ([`Reassembly`]).
 
 use super::frame::{Control, MAX_DATA};
-use super::{Address, Edition, Frame};
-pub use crate::spec::dlt645::Id;
+use super::{Edition, Frame, MeterAddress};
+pub use crate::spec::dlt645::DataIdentifier;
 use crate::spec::dlt645::{Length, WriteAccess};
 
-impl Id {
+impl DataIdentifier {
     fn to_wire(self) -> Vec<u8> {
         match self {
-            Id::Y1997(id) => id.to_le_bytes().to_vec(),
-            Id::Y2007(id) => id.to_le_bytes().to_vec(),
+            DataIdentifier::Y1997(id) => id.to_le_bytes().to_vec(),
+            DataIdentifier::Y2007(id) => id.to_le_bytes().to_vec(),
         }
     }
 }
@@ -22,7 +22,7 @@ impl Id {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterRequest {
     /// The meter's address. Any meter that a wildcard covers answers it.
-    pub address: Address,
+    pub address: MeterAddress,
     /// The wish: what is asked for.
     pub operation: MeterOperation,
 }
@@ -33,7 +33,7 @@ pub enum MeterOperation {
     /// A datum, or its first frame.
     Read {
         /// The datum.
-        id: Id,
+        id: DataIdentifier,
         /// What length the datum has. A frame that carries more, or another length without
         /// the mark that more frames follow, is no reply.
         length: Length,
@@ -41,7 +41,7 @@ pub enum MeterOperation {
     /// The next frame of a datum that did not fit into one.
     Follow {
         /// The datum.
-        id: Id,
+        id: DataIdentifier,
         /// The number of the frame, from 1 on. 1997 does not send it.
         number: u8,
     },
@@ -50,7 +50,7 @@ pub enum MeterOperation {
     /// Sets a datum (2007 only; §7.4).
     Write {
         /// The datum.
-        id: Id,
+        id: DataIdentifier,
         /// Level and password, and the code of the operator: PA P0 P1 P2 C0–C3.
         access: WriteAccess,
         /// The value as it travels, without the 33H.
@@ -73,7 +73,7 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The address of the meter that answered; of interest if a wildcard was asked.
-    pub from: Address,
+    pub from: MeterAddress,
     /// The data behind the identifier, without the 33H and without a frame number.
     pub data: Vec<u8>,
     /// Whether another frame is needed for the rest.
@@ -147,7 +147,11 @@ impl std::fmt::Display for ErrorWord {
 impl MeterRequest {
     /// Builds the request that reads a datum.
     #[must_use]
-    pub fn read(address: Address, id: Id, length: impl Into<Length>) -> MeterRequest {
+    pub fn read(
+        address: MeterAddress,
+        id: DataIdentifier,
+        length: impl Into<Length>,
+    ) -> MeterRequest {
         let length = length.into();
         let operation = MeterOperation::Read { id, length };
         MeterRequest { address, operation }
@@ -293,7 +297,7 @@ impl MeterRequest {
             }
             MeterOperation::ReadAddress => {
                 let wire = <[u8; 6]>::try_from(data).ok()?;
-                let own = Address::from_wire(wire);
+                let own = MeterAddress::from_wire(wire);
                 (self.address.means(own) && !more).then_some(data)
             }
             MeterOperation::Write { .. } => (data.is_empty() && !more).then_some(data),
@@ -319,8 +323,8 @@ const fn most_frames(bytes: usize) -> usize {
 /// A datum that comes in several frames, while it is being put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reassembly {
-    address: Address,
-    id: Id,
+    address: MeterAddress,
+    id: DataIdentifier,
     length: Length,
     next: u8,
     /// How many frames may still come.
@@ -344,7 +348,7 @@ impl Reassembly {
     /// Begins with the reply to a [`MeterOperation::Read`] of `id`. The length of the whole datum,
     /// where it is known, shows that a part came short.
     #[must_use]
-    pub fn begin(id: Id, length: impl Into<Length>, first: Part) -> ReassemblyResult {
+    pub fn begin(id: DataIdentifier, length: impl Into<Length>, first: Part) -> ReassemblyResult {
         let length = length.into();
         let reassembly = Reassembly {
             // From here on only the meter that answered is asked.

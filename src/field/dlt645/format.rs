@@ -4,18 +4,18 @@ use crate::base::Value;
 use crate::field::decode::date_time;
 use crate::field::decode::date_time::two;
 use crate::field::decode::number::Exact;
-use crate::field::decode::refusal::Refusal;
+use crate::field::decode::refusal::NoValueReason;
 pub use crate::spec::dlt645::Format;
-use crate::spec::dlt645::{Item, ValuePosition};
+use crate::spec::dlt645::{DataItem, ValuePosition};
 use crate::spec::{Decimal, NumberType, UtcOffset};
 
 impl Format {
     /// Reads data of exactly this format.
     ///
     /// # Errors
-    /// [`Refusal`] instead of a value that would be wrong. Meters fill what they do not have
+    /// [`NoValueReason`] instead of a value that would be wrong. Meters fill what they do not have
     /// with FFH, which is no decimal digit.
-    pub fn read(self, data: &[u8]) -> Result<Value, Refusal> {
+    pub fn read(self, data: &[u8]) -> Result<Value, NoValueReason> {
         self.scaled(data, Decimal::ONE, Decimal::ZERO, None)
     }
 
@@ -32,12 +32,12 @@ impl Format {
         scale: Decimal,
         offset: Decimal,
         said: Option<NumberType>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, NoValueReason> {
         let of = self.number_type(scale, offset, said);
         let of = of.unwrap_or(NumberType::Double);
         let value = |n: Exact| n.times(scale).moved(offset).value(of, true);
         if data.len() != self.bytes() {
-            return Err(Refusal::Length);
+            return Err(NoValueReason::Length);
         }
         match self {
             Format::Number { places, signed, .. } => number(data, places, signed).and_then(value),
@@ -48,7 +48,7 @@ impl Format {
             }
             Format::Digits(_) => {
                 let each = |b: &u8| Ok(format!("{:02}", two(*b)?));
-                let text: Result<String, Refusal> = data.iter().rev().map(each).collect();
+                let text: Result<String, NoValueReason> = data.iter().rev().map(each).collect();
                 text.map(Value::Text)
             }
             Format::Date => date(data),
@@ -70,20 +70,20 @@ impl Format {
     }
 }
 
-impl Item {
+impl DataItem {
     /// Returns one value of a reply. Each value stands for itself: a meter without a third
     /// phase fills its value in a block with FFH, or leaves it out.
     ///
     /// # Errors
-    /// [`Refusal`] instead of a value that would be wrong.
-    pub fn read(&self, data: &[u8], position: ValuePosition) -> Result<Value, Refusal> {
+    /// [`NoValueReason`] instead of a value that would be wrong.
+    pub fn read(&self, data: &[u8], position: ValuePosition) -> Result<Value, NoValueReason> {
         self.scaled(data, position, Decimal::ONE, Decimal::ZERO, None)
     }
 
     /// Reads and scales one value, like [`Format::scaled`].
     ///
     /// # Errors
-    /// As of [`Item::read`].
+    /// As of [`DataItem::read`].
     pub fn scaled(
         &self,
         data: &[u8],
@@ -91,23 +91,23 @@ impl Item {
         scale: Decimal,
         offset: Decimal,
         said: Option<NumberType>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, NoValueReason> {
         let own = self.format.bytes();
         let length = self.length();
         if !length.fits(data) {
-            return Err(Refusal::Length);
+            return Err(NoValueReason::Length);
         }
         let data = length.values(data);
         let from = match position {
             ValuePosition::Value(which) => own * usize::from(which),
             ValuePosition::Byte(first) => usize::from(first),
         };
-        let one = data.get(from..from + own).ok_or(Refusal::NotThere)?;
+        let one = data.get(from..from + own).ok_or(NoValueReason::NotThere)?;
         self.format.scaled(one, scale, offset, said)
     }
 }
 
-fn number(data: &[u8], places: u8, signed: bool) -> Result<Exact, Refusal> {
+fn number(data: &[u8], places: u8, signed: bool) -> Result<Exact, NoValueReason> {
     let mut digits = 0i128;
     let mut negative = false;
     for (i, byte) in data.iter().rev().enumerate() {
@@ -121,33 +121,33 @@ fn number(data: &[u8], places: u8, signed: bool) -> Result<Exact, Refusal> {
     Ok(Exact::Decimal { digits, places })
 }
 
-fn date(data: &[u8]) -> Result<Value, Refusal> {
+fn date(data: &[u8]) -> Result<Value, NoValueReason> {
     let [weekday, day, month, year] = *data else {
-        return Err(Refusal::Length);
+        return Err(NoValueReason::Length);
     };
     let (weekday, day, month, year) = (two(weekday)?, two(day)?, two(month)?, two(year)?);
     // Sunday is 0 (2007 Annex A); meters that count it as 7 are seen as well.
     if !is_day(month, day) || weekday > 7 {
-        return Err(Refusal::NoSuchTime);
+        return Err(NoValueReason::NoSuchTime);
     }
     Ok(Value::Text(format!("20{year:02}-{month:02}-{day:02}")))
 }
 
-fn time(data: &[u8]) -> Result<Value, Refusal> {
+fn time(data: &[u8]) -> Result<Value, NoValueReason> {
     let [second, minute, hour] = *data else {
-        return Err(Refusal::Length);
+        return Err(NoValueReason::Length);
     };
     let (second, minute, hour) = (two(second)?, two(minute)?, two(hour)?);
     if second > 59 || minute > 59 || hour > 23 {
-        return Err(Refusal::NoSuchTime);
+        return Err(NoValueReason::NoSuchTime);
     }
     Ok(Value::Text(format!("{hour:02}:{minute:02}:{second:02}")))
 }
 
 /// Checks `YYMMDDhhmm`; all zeros if there was no such moment yet.
-fn is_moment(data: &[u8]) -> Result<(), Refusal> {
+fn is_moment(data: &[u8]) -> Result<(), NoValueReason> {
     let &[minute, hour, day, month, year] = data else {
-        return Err(Refusal::Length);
+        return Err(NoValueReason::Length);
     };
     two(year)?;
     let (minute, hour, day, month) = (two(minute)?, two(hour)?, two(day)?, two(month)?);
@@ -155,7 +155,7 @@ fn is_moment(data: &[u8]) -> Result<(), Refusal> {
     if never || (minute <= 59 && hour <= 23 && is_day(month, day)) {
         Ok(())
     } else {
-        Err(Refusal::NoSuchTime)
+        Err(NoValueReason::NoSuchTime)
     }
 }
 
@@ -163,9 +163,9 @@ const fn is_day(month: u8, day: u8) -> bool {
     matches!(month, 1..=12) && matches!(day, 1..=31)
 }
 
-fn text(data: &[u8]) -> Result<Value, Refusal> {
+fn text(data: &[u8]) -> Result<Value, NoValueReason> {
     let bytes: Vec<u8> = data.iter().rev().copied().collect();
-    let text = String::from_utf8(bytes).map_err(|_| Refusal::NotText)?;
+    let text = String::from_utf8(bytes).map_err(|_| NoValueReason::NotText)?;
     let around = |c: char| c == '\0' || c == ' ';
     let mut text = text.trim_matches(around).to_owned();
     text.retain(|c| !c.is_control());
@@ -179,9 +179,9 @@ mod tests {
     use super::*;
     use crate::spec::TimeLayout;
     use crate::spec::dlt645::item::find;
-    use crate::spec::dlt645::{Edition, Id, Layout};
+    use crate::spec::dlt645::{DataIdentifier, Edition, Layout};
 
-    fn shown(text: &str) -> Result<Value, Refusal> {
+    fn shown(text: &str) -> Result<Value, NoValueReason> {
         Ok(Value::Text(text.into()))
     }
 
@@ -250,22 +250,34 @@ mod tests {
     #[test]
     fn what_is_no_datum_says_why() {
         for (format, data, why) in [
-            (Format::unsigned(4, 2), &[0xFF; 4][..], Refusal::NotDecimal),
-            (Format::signed(3, 4), &[0xFF; 3], Refusal::NotDecimal),
-            (Format::unsigned(4, 2), &[0, 0, 0], Refusal::Length),
-            (Format::unsigned(4, 2), &[0, 0, 0, 0, 0], Refusal::Length),
-            (Format::unsigned(2, 1), &[0, 0xA0], Refusal::NotDecimal),
-            (Format::Date, &[0, 0x32, 1, 0x26], Refusal::NoSuchTime),
-            (Format::Date, &[0, 0, 0, 0], Refusal::NoSuchTime),
-            (Format::Time, &[0x60, 0, 0], Refusal::NoSuchTime),
-            (Format::Text(2), &[0xFF, 0xFF], Refusal::NotText),
+            (
+                Format::unsigned(4, 2),
+                &[0xFF; 4][..],
+                NoValueReason::NotDecimal,
+            ),
+            (Format::signed(3, 4), &[0xFF; 3], NoValueReason::NotDecimal),
+            (Format::unsigned(4, 2), &[0, 0, 0], NoValueReason::Length),
+            (
+                Format::unsigned(4, 2),
+                &[0, 0, 0, 0, 0],
+                NoValueReason::Length,
+            ),
+            (
+                Format::unsigned(2, 1),
+                &[0, 0xA0],
+                NoValueReason::NotDecimal,
+            ),
+            (Format::Date, &[0, 0x32, 1, 0x26], NoValueReason::NoSuchTime),
+            (Format::Date, &[0, 0, 0, 0], NoValueReason::NoSuchTime),
+            (Format::Time, &[0x60, 0, 0], NoValueReason::NoSuchTime),
+            (Format::Text(2), &[0xFF, 0xFF], NoValueReason::NotText),
             (
                 Format::Peak {
                     bytes: 3,
                     places: 4,
                 },
                 &[0, 0, 0, 0x60, 0, 1, 1, 0x26],
-                Refusal::NoSuchTime,
+                NoValueReason::NoSuchTime,
             ),
         ] {
             assert_eq!(format.read(data), Err(why), "{format:?} {data:02x?}");
@@ -278,15 +290,15 @@ mod tests {
         let data = [0x05, 0x23, 0xFF, 0xFF, 0x94, 0x23];
         let read = |data: &[u8], which| block.read(data, ValuePosition::Value(which));
         assert_eq!(read(&data, 0), Ok(Value::Float(230.5)));
-        assert_eq!(read(&data, 1), Err(Refusal::NotDecimal));
+        assert_eq!(read(&data, 1), Err(NoValueReason::NotDecimal));
         assert_eq!(read(&data, 2), Ok(Value::Float(239.4)));
-        assert_eq!(read(&data, 3), Err(Refusal::NotThere));
+        assert_eq!(read(&data, 3), Err(NoValueReason::NotThere));
         // A meter with one phase says only that.
         assert_eq!(read(&data[..2], 0), Ok(Value::Float(230.5)));
-        assert_eq!(read(&data[..2], 1), Err(Refusal::NotThere));
+        assert_eq!(read(&data[..2], 1), Err(NoValueReason::NotThere));
         // Half a value is no value, nor is a phase that the meter does not have.
-        assert_eq!(read(&data[..5], 0), Err(Refusal::Length));
-        assert_eq!(read(&[0x05, 0x23].repeat(4), 0), Err(Refusal::Length));
+        assert_eq!(read(&data[..5], 0), Err(NoValueReason::Length));
+        assert_eq!(read(&[0x05, 0x23].repeat(4), 0), Err(NoValueReason::Length));
     }
 
     #[test]
@@ -302,23 +314,29 @@ mod tests {
                 let last = read(edition, &data, rates);
                 assert_eq!(last, Ok(Value::Float(f64::from(rates) / 100.0)), "{rates}");
                 let beyond = read(edition, &data, rates + 1);
-                assert_eq!(beyond, Err(Refusal::NotThere));
+                assert_eq!(beyond, Err(NoValueReason::NotThere));
             }
         }
         // Some meters put AAH behind a block.
         let ended = [&value(1)[..], &value(2), &[0xAA]].concat();
         assert_eq!(read(Edition::Y1997, &ended, 1), Ok(Value::Float(0.02)));
-        assert_eq!(read(Edition::Y1997, &ended, 2), Err(Refusal::NotThere));
+        assert_eq!(
+            read(Edition::Y1997, &ended, 2),
+            Err(NoValueReason::NotThere)
+        );
         assert_eq!(read(Edition::Y1997, &ended[..8], 1), Ok(Value::Float(0.02)));
-        assert_eq!(read(Edition::Y1997, &ended[..7], 0), Err(Refusal::Length));
-        assert_eq!(read(Edition::Y1997, &[], 0), Err(Refusal::Length));
+        assert_eq!(
+            read(Edition::Y1997, &ended[..7], 0),
+            Err(NoValueReason::Length)
+        );
+        assert_eq!(read(Edition::Y1997, &[], 0), Err(NoValueReason::Length));
     }
 
     /// Records of different formats, one behind the other: a position is the number of a byte.
     #[test]
     fn a_value_is_found_by_its_first_byte() {
-        let item = |format| Item {
-            id: Id::Y2007(0x0506_0101),
+        let item = |format| DataItem {
+            id: DataIdentifier::Y2007(0x0506_0101),
             format,
             layout: Layout::Bytes { about: 20 },
         };
@@ -327,9 +345,9 @@ mod tests {
         let energy = item(Format::unsigned(4, 2));
         let read = |at| energy.read(&data, ValuePosition::Byte(at));
         assert_eq!(read(6), Ok(Value::Float(123_456.78)));
-        assert_eq!(read(5), Err(Refusal::NotDecimal));
-        assert_eq!(read(7), Err(Refusal::NotThere));
-        assert_eq!(read(u16::MAX), Err(Refusal::NotThere));
+        assert_eq!(read(5), Err(NoValueReason::NotDecimal));
+        assert_eq!(read(7), Err(NoValueReason::NotThere));
+        assert_eq!(read(u16::MAX), Err(NoValueReason::NotThere));
     }
 
     /// Behind current transformers of 400 to 5 a meter shows an eightieth.
@@ -366,9 +384,9 @@ mod tests {
         let data = [0x34, 0x56, 0x05, 0xFF, 0x22, 0x11, 0x26];
         assert_eq!(read(moment, &data), shown("1795298194000"));
         let data = [0x34, 0x56, 0x05, 0, 0x31, 0x11, 0x26];
-        assert_eq!(read(moment, &data), Err(Refusal::NoSuchTime));
-        assert_eq!(read(moment, &[0xFF; 7]), Err(Refusal::NotDecimal));
-        assert_eq!(read(moment, &[0; 6]), Err(Refusal::Length));
+        assert_eq!(read(moment, &data), Err(NoValueReason::NoSuchTime));
+        assert_eq!(read(moment, &[0xFF; 7]), Err(NoValueReason::NotDecimal));
+        assert_eq!(read(moment, &[0; 6]), Err(NoValueReason::Length));
     }
 
     proptest! {
@@ -400,7 +418,7 @@ mod tests {
                 ] {
                     let fits = data.len() == format.bytes();
                     let got = format.read(&data);
-                    prop_assert!(fits || got == Err(Refusal::Length));
+                    prop_assert!(fits || got == Err(NoValueReason::Length));
                 }
             }
         }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::Address;
+use super::MeterAddress;
 pub use crate::spec::dlt645::Edition;
 
 /// The byte that wakes the receiver (2007 §5.3.1, 1997 §5.3.1).
@@ -27,12 +27,12 @@ pub const RESPONSE: Duration = Duration::from_millis(500);
 pub const MAX_DATA: usize = 200;
 
 /// The bytes of a frame around its data.
-pub(super) const AROUND: usize = 12;
+pub(super) const FRAME_OVERHEAD: usize = 12;
 
 /// Returns the bytes of a frame with this much data, without wake-up bytes.
 #[must_use]
 pub const fn len(data: usize) -> usize {
-    data + AROUND
+    data + FRAME_OVERHEAD
 }
 
 /// The byte with which a frame begins, and its second part.
@@ -74,7 +74,7 @@ impl Control {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// The meter that the frame is for or from.
-    pub address: Address,
+    pub address: MeterAddress,
     /// The control byte of the frame.
     pub control: Control,
     /// The data without the 33H; at most [`MAX_DATA`] bytes.
@@ -87,7 +87,7 @@ impl Frame {
     #[must_use]
     pub fn seal(&self) -> Vec<u8> {
         let data = &self.data[..self.data.len().min(MAX_DATA)];
-        let mut out = Vec::with_capacity(data.len() + AROUND);
+        let mut out = Vec::with_capacity(data.len() + FRAME_OVERHEAD);
         out.push(START);
         out.extend_from_slice(&self.address.to_wire());
         out.extend_from_slice(&[START, self.control.0, data.len() as u8]);
@@ -111,7 +111,7 @@ impl Frame {
         let body = &frame[..frame.len() - 2];
         let fits = data.len() == usize::from(length) && data.len() <= MAX_DATA;
         (fits && sum(body) == *check).then(|| Frame {
-            address: Address::from_wire(wire),
+            address: MeterAddress::from_wire(wire),
             control: Control(control),
             data: data.iter().map(|b| b.wrapping_sub(SHIFT)).collect(),
         })
@@ -219,7 +219,7 @@ mod tests {
             data in prop::collection::vec(any::<u8>(), 0..=MAX_DATA),
             bit in any::<prop::sample::Index>(),
         ) {
-            let frame = Frame { address: Address::from_wire(wire), control: Control(control), data };
+            let frame = Frame { address: MeterAddress::from_wire(wire), control: Control(control), data };
             let mut sealed = frame.seal();
             prop_assert_eq!(Frame::open(&sealed), Some(frame));
             for cut in 0..sealed.len() {

@@ -85,16 +85,16 @@ mod tests {
 
     use super::*;
     use crate::field::dlt645::ask::MeterOperation;
-    use crate::field::dlt645::{Address, Frame, MeterRequest};
-    use crate::spec::dlt645::{Id, WriteAccess};
+    use crate::field::dlt645::{Frame, MeterAddress, MeterRequest};
+    use crate::spec::dlt645::{DataIdentifier, WriteAccess};
 
     const SECRET: std::ops::Range<usize> = 14..22;
 
     fn request() -> (Vec<u8>, Vec<u8>) {
         let ask = MeterRequest {
-            address: Address::parse("000000000161").unwrap(),
+            address: MeterAddress::parse("000000000161").unwrap(),
             operation: MeterOperation::Write {
-                id: Id::Y2007(0x0400_0103),
+                id: DataIdentifier::Y2007(0x0400_0103),
                 access: WriteAccess::parse("04918273", "65748392").unwrap(),
                 data: vec![1, 2, 3],
             },
@@ -114,7 +114,7 @@ mod tests {
         );
         assert_eq!(masked.data[..4], Frame::open(&sent[4..]).unwrap().data[..4]);
         let reply = Frame {
-            address: Address::parse("000000000161").unwrap(),
+            address: MeterAddress::parse("000000000161").unwrap(),
             control: Control(0x94),
             data: Vec::new(),
         };

@@ -22,7 +22,7 @@ pub mod receive;
 #[cfg(test)]
 pub(crate) mod test_capture;
 
-pub use crate::spec::dlt645::{Address, Edition, Item, ValuePosition, address, item};
+pub use crate::spec::dlt645::{DataItem, Edition, MeterAddress, ValuePosition, address, item};
 pub use ask::{MeterRequest, Reply};
 pub use frame::Frame;
 pub use receive::Receiver;

@@ -9,15 +9,15 @@
 use crate::field::receiver::{FrameFinder, OtherTraffic};
 use crate::spec::BusAddress;
 
-use super::frame::{AROUND, END, MAX_DATA, START, WAKE_UP};
-use super::{Address, Frame, MeterRequest, Reply};
+use super::frame::{END, FRAME_OVERHEAD, MAX_DATA, START, WAKE_UP};
+use super::{Frame, MeterAddress, MeterRequest, Reply};
 
 /// How many bytes of a burst are kept; a line that sends more without a pause babbles.
-const MAX_BURST: usize = 2 * (MAX_DATA + AROUND);
+const MAX_BURST: usize = 2 * (MAX_DATA + FRAME_OVERHEAD);
 
 /// A burst of this length that begins like the reply was the reply, spoiled: the shortest
 /// reply is a refusal.
-const SPOILED: usize = AROUND + 1;
+const SPOILED: usize = FRAME_OVERHEAD + 1;
 
 /// How many meters are remembered by address as overheard; a line has no more.
 const OVERHEARD: usize = 64;
@@ -26,7 +26,7 @@ const OVERHEARD: usize = 64;
 pub type Receiver = crate::field::receiver::Receiver<Finder>;
 
 /// How listening ended; the reply is never [`Reply::Stranger`].
-pub type Verdict = crate::field::receiver::Verdict<Reply>;
+pub type ListeningEnd = crate::field::receiver::ListeningEnd<Reply>;
 
 /// Finds the reply among the bytes of a line.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl FrameFinder for Finder {
         }
     }
 
-    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         self.unread.push(byte);
         if self.unread.len() >= MAX_BURST {
             return self.silence(traffic);
@@ -71,7 +71,7 @@ impl FrameFinder for Finder {
         head.or_else(|| self.take_behind_noise(traffic))
     }
 
-    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         let burst = std::mem::take(&mut self.unread);
         let spoiled = self.starts_like_reply(&burst);
         let mut rest = &burst[..];
@@ -81,7 +81,7 @@ impl FrameFinder for Finder {
                 rest = &rest[len..];
                 if let Some(reply) = self.sort(&frame, traffic) {
                     traffic.count_noise(unreadable + rest.len());
-                    return Some(Verdict::Reply(reply));
+                    return Some(ListeningEnd::Reply(reply));
                 }
             } else {
                 rest = &rest[1..];
@@ -89,7 +89,7 @@ impl FrameFinder for Finder {
             }
         }
         traffic.count_noise(unreadable);
-        (spoiled && unreadable >= SPOILED).then_some(Verdict::Spoiled)
+        (spoiled && unreadable >= SPOILED).then_some(ListeningEnd::Spoiled)
     }
 
     fn is_reading(&self) -> bool {
@@ -111,16 +111,16 @@ impl FrameFinder for Finder {
 }
 
 impl Finder {
-    fn take_head(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn take_head(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         let Head::Frame(len, frame) = head(&self.unread) else {
             return None;
         };
         self.unread.drain(..len);
-        self.sort(&frame, traffic).map(Verdict::Reply)
+        self.sort(&frame, traffic).map(ListeningEnd::Reply)
     }
 
     /// Takes the reply, if it has just ended and only noise is in front of it.
-    fn take_behind_noise(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn take_behind_noise(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         let (ask, _) = self.ask.as_ref()?;
         if self.unread.last() != Some(&END) {
             return None;
@@ -136,7 +136,7 @@ impl Finder {
         }
         self.unread.clear();
         traffic.count_noise(at);
-        Some(Verdict::Reply(reply))
+        Some(ListeningEnd::Reply(reply))
     }
 
     fn starts_like_reply(&self, burst: &[u8]) -> bool {
@@ -146,7 +146,7 @@ impl Finder {
             (Some((ask, request)), Some([START, wire @ .., START, control])) => {
                 // The meter refused or has more to send: the function is what counts.
                 control & 0x9F == request.control.0 | 0x80
-                    && ask.address.means(Address::from_wire(*wire))
+                    && ask.address.means(MeterAddress::from_wire(*wire))
             }
             _ => false,
         }
@@ -188,8 +188,8 @@ fn head(bytes: &[u8]) -> Head {
     let Some(length) = frame.get(9) else {
         return Head::Unfinished;
     };
-    let len = usize::from(*length) + AROUND;
-    if len > MAX_DATA + AROUND {
+    let len = usize::from(*length) + FRAME_OVERHEAD;
+    if len > MAX_DATA + FRAME_OVERHEAD {
         return Head::Nothing;
     }
     match frame.get(..len) {

@@ -1,10 +1,10 @@
 //! Data of DL/T 645 meters: the inverse of [`crate::field::dlt645::format`].
 //!
 //! A datum is written whole: only a point that is all of its datum gets here
-//! ([`crate::spec::dlt645::Item::unwritable`]).
+//! ([`crate::spec::dlt645::DataItem::unwritable`]).
 
 use super::scaled::Scaled;
-use super::{Content, Encoded, NotEncoded, date_time, text};
+use super::{Encoded, NotEncoded, WriteContent, date_time, text};
 use crate::base::Value;
 use crate::field::decode::point::decode;
 use crate::field::modbus::Data;
@@ -75,7 +75,7 @@ pub(super) fn encode(
             Err(NotEncoded::Altered { read: read.clone() })
         }
         _ => Ok(Encoded {
-            content: Content::Datum(data),
+            content: WriteContent::Datum(data),
             value: read,
         }),
     }

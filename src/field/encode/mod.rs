@@ -31,7 +31,7 @@ use registers::Registers;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoded {
     /// What is written.
-    pub content: Content,
+    pub content: WriteContent,
     /// The value that the content is decoded to. It differs from what was wanted by what the
     /// registers cannot express.
     pub value: Value,
@@ -39,7 +39,7 @@ pub struct Encoded {
 
 /// What is written to a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum WriteContent {
     /// The state of the coil at the point's address.
     Coil(bool),
     /// Registers that are side by side, at most 123.
@@ -141,7 +141,7 @@ fn coil(point: &PointSpec, address: ModbusAddress, on: bool) -> Result<Encoded, 
     });
     let value = decode(point, &asked, &Data::Bits(vec![on])).map_err(NotEncoded::NoValue)?;
     Ok(Encoded {
-        content: Content::Coil(on),
+        content: WriteContent::Coil(on),
         value,
     })
 }

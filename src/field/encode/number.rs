@@ -11,7 +11,7 @@ use super::sum::{self, Addend};
 use super::{Encoded, MaskedWord};
 use crate::base::Value;
 use crate::field::decode::number::Exact;
-use crate::field::decode::refusal::Refusal;
+use crate::field::decode::refusal::NoValueReason;
 use crate::spec::{
     Bits, Decimal, Digits, Measure, NotWritable, Number, NumberType, Part, Sign, ones,
 };
@@ -87,7 +87,7 @@ pub(super) fn encode(
     };
     match encoded {
         // The nearest number that the registers can hold is beyond the limit.
-        Err(NotEncoded::NoValue(Refusal::OutOfRange)) => Err(out_of_range(measure)),
+        Err(NotEncoded::NoValue(NoValueReason::OutOfRange)) => Err(out_of_range(measure)),
         encoded => encoded,
     }
 }
@@ -454,7 +454,7 @@ fn float(
     };
     match exact.or_else(least).or(near.first()) {
         Some((registers, _)) => registers.clone().encoded().map_err(|why| match why {
-            NotEncoded::NoValue(Refusal::Infinite | Refusal::NotANumber) => {
+            NotEncoded::NoValue(NoValueReason::Infinite | NoValueReason::NotANumber) => {
                 does_not_fit_float(measure, part)
             }
             why => why,

@@ -5,12 +5,12 @@
 //! value that the device will show is reckoned from the number that was written.
 
 use super::scaled::Scaled;
-use super::{Content, Encoded, NotEncoded, date_time, state, text};
+use super::{Encoded, NotEncoded, WriteContent, date_time, state, text};
 use crate::base::Value;
 use crate::base::text::counted;
 use crate::field::decode;
 use crate::field::decode::number::Exact;
-use crate::spec::raw::part::{Endianness, Kind, Part, Span};
+use crate::spec::raw::part::{ByteSpan, Endianness, NumberKind, ReplyPart};
 use crate::spec::raw::{ValueForm, WriteBy};
 use crate::spec::{Codec, Decimal, NotWritable, NumberType, PointSpec};
 
@@ -24,11 +24,11 @@ pub(super) fn encode(point: &PointSpec, value: &Value) -> Result<Encoded, NotEnc
         return Err(NotEncoded::NotWritable(NotWritable::Protocol));
     };
     let (bytes, value) = match (&**part, *form) {
-        (Part::Text { span, .. }, ValueForm::Text { encoding }) => {
+        (ReplyPart::Text { span, .. }, ValueForm::Text { encoding }) => {
             (in_span(value, span, encoding)?, value.clone())
         }
         (
-            Part::DateTime { .. },
+            ReplyPart::DateTime { .. },
             ValueForm::DateTime {
                 layout,
                 bcd,
@@ -39,24 +39,24 @@ pub(super) fn encode(point: &PointSpec, value: &Value) -> Result<Encoded, NotEnc
             let read = decode::date_time::from_bytes(&layout, &bytes, bcd, utc_offset);
             (bytes, read.map_err(NotEncoded::NoValue)?)
         }
-        (Part::Bit { .. }, form) => {
+        (ReplyPart::Bit { .. }, form) => {
             let on = state(value)?;
             let number = Value::Int(on.into());
             let plain = Scaled::new(NumberType::Int, Decimal::ONE, Decimal::ZERO);
             (number_bytes(plain, form, &number)?.0, Value::Bool(on))
         }
-        (Part::Number { scale, offset, .. }, form) => {
+        (ReplyPart::Number { scale, offset, .. }, form) => {
             let of = point.codec.number_type().unwrap_or(NumberType::Double);
             let (bytes, written) = number_bytes(Scaled::new(of, *scale, *offset), form, value)?;
             let read = written.times(*scale).moved(*offset).value(of, true);
             (bytes, read.map_err(NotEncoded::NoValue)?)
         }
-        (Part::Text { .. } | Part::DateTime { .. }, _) => {
+        (ReplyPart::Text { .. } | ReplyPart::DateTime { .. }, _) => {
             return Err(NotEncoded::NotWritable(NotWritable::Protocol));
         }
     };
     Ok(Encoded {
-        content: Content::Value(bytes),
+        content: WriteContent::Value(bytes),
         value,
     })
 }
@@ -64,12 +64,12 @@ pub(super) fn encode(point: &PointSpec, value: &Value) -> Result<Encoded, NotEnc
 /// Returns the bytes of a text that will be read as it is.
 fn in_span(
     value: &Value,
-    span: &Span,
+    span: &ByteSpan,
     encoding: crate::spec::Encoding,
 ) -> Result<Vec<u8>, NotEncoded> {
     let room = match span {
-        Span::At { length, .. } => *length,
-        Span::Between { .. } => usize::MAX,
+        ByteSpan::At { length, .. } => *length,
+        ByteSpan::Between { .. } => usize::MAX,
     };
     let bytes = text::bytes(value, encoding, room)?;
     let mut read = decode::text::decoded(&bytes, encoding)
@@ -79,7 +79,7 @@ fn in_span(
     let read = read.trim_matches(|c: char| c.is_ascii_whitespace());
     let ends =
         |before: &[u8]| !before.is_empty() && bytes.windows(before.len()).any(|w| w == before);
-    let is_cut = matches!(span, Span::Between { before, .. } if ends(before));
+    let is_cut = matches!(span, ByteSpan::Between { before, .. } if ends(before));
     match value {
         Value::Text(wanted) if read == wanted && !is_cut => Ok(bytes),
         _ => Err(NotEncoded::Altered { read: read.into() }),
@@ -138,7 +138,7 @@ fn number_bytes(
 
 fn binary(
     scaled: Scaled,
-    kind: Kind,
+    kind: NumberKind,
     order: Endianness,
     value: &Value,
 ) -> Result<(Vec<u8>, Exact), NotEncoded> {
@@ -151,30 +151,30 @@ fn binary(
         false => magnitude,
     };
     let (bits, number) = match kind {
-        Kind::Unsigned(_) => {
+        NumberKind::Unsigned(_) => {
             let n = scaled.whole(value, (0, ones(8 * size)))?;
             (n as u64, Exact::whole(n))
         }
-        Kind::Signed(_) => {
+        NumberKind::Signed(_) => {
             let most = ones(8 * size - 1);
             let n = scaled.whole(value, (-most - 1, most))?;
             (n as u64, Exact::whole(n))
         }
-        Kind::Magnitude(_) => {
+        NumberKind::Magnitude(_) => {
             let most = ones(8 * size - 1);
             let n = scaled.whole(value, (-most, most))?;
             (signed(n, n.unsigned_abs() as u64), Exact::whole(n))
         }
-        Kind::Bcd(_) => {
+        NumberKind::Bcd(_) => {
             let n = scaled.whole(value, (0, digits(10)))?;
             (bcd(n), Exact::whole(n))
         }
-        Kind::SignedBcd(_) => {
+        NumberKind::SignedBcd(_) => {
             let most = digits(8);
             let n = scaled.whole(value, (-most, most))?;
             (signed(n, bcd(n)), Exact::whole(n))
         }
-        Kind::F32 | Kind::F64 => return float(scaled, kind, order, value),
+        NumberKind::F32 | NumberKind::F64 => return float(scaled, kind, order, value),
     };
     let bytes = bits.to_be_bytes();
     let own = bytes.get(8 - size..).unwrap_or_default();
@@ -183,13 +183,13 @@ fn binary(
 
 fn float(
     scaled: Scaled,
-    kind: Kind,
+    kind: NumberKind,
     order: Endianness,
     value: &Value,
 ) -> Result<(Vec<u8>, Exact), NotEncoded> {
     let size = scaled.unscaled(value)?;
     let (bytes, is_finite) = match kind {
-        Kind::F32 => (
+        NumberKind::F32 => (
             size.to_single().to_be_bytes().to_vec(),
             size.to_single().is_finite(),
         ),
@@ -203,7 +203,7 @@ fn float(
     }
     // The decimal that a single is printed as is what it is read as.
     let number = match kind {
-        Kind::F32 => {
+        NumberKind::F32 => {
             let printed = size.to_single().to_string().parse();
             Exact::Float(printed.unwrap_or_else(|_| f64::from(size.to_single())))
         }

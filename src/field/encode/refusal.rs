@@ -2,7 +2,7 @@
 
 use crate::base::text::{counted, excerpt};
 use crate::base::{RefusedReason, Value};
-use crate::field::decode::refusal::Refusal;
+use crate::field::decode::refusal::NoValueReason;
 use crate::spec::{Decimal, NotWritable};
 
 /// The longest value that is shown whole.
@@ -60,7 +60,7 @@ pub enum NotEncoded {
         read: String,
     },
     /// What the registers would hold is no value.
-    NoValue(Refusal),
+    NoValue(NoValueReason),
 }
 
 impl NotEncoded {

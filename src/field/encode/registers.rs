@@ -1,9 +1,9 @@
 //! The registers of a point while a value is put into them.
 
-use super::{Content, Encoded, MaskedWord, NotEncoded};
+use super::{Encoded, MaskedWord, NotEncoded, WriteContent};
 use crate::base::Value;
 use crate::field::decode::point::decode;
-use crate::field::decode::refusal::Refusal;
+use crate::field::decode::refusal::NoValueReason;
 use crate::field::modbus::Data;
 use crate::field::plan::block_address::{BlockAddress, EntryRange};
 use crate::spec::{ByteOrder, ModbusAddress, NotWritable, PointSpec, WordOrder};
@@ -63,7 +63,7 @@ impl<'a> Registers<'a> {
     ///
     /// # Errors
     /// They hold no value.
-    pub(super) fn value(&self) -> Result<Value, Refusal> {
+    pub(super) fn value(&self) -> Result<Value, NoValueReason> {
         let asked = BlockAddress::Modbus(EntryRange {
             table: self.address.table,
             start: self.address.start,
@@ -85,7 +85,7 @@ impl<'a> Registers<'a> {
         let end = self.words.iter().rposition(is_written).map_or(0, |n| n + 1);
         let start = u16::try_from(first).ok();
         let start = start.and_then(|first| self.address.start.checked_add(first));
-        let content = Content::Registers {
+        let content = WriteContent::Registers {
             start: start.ok_or(NotEncoded::NotWritable(NotWritable::TooWide))?,
             words: self.words.get(first..end).unwrap_or_default().to_vec(),
         };

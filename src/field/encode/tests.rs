@@ -1,6 +1,6 @@
 use super::*;
 use crate::base::RefusedReason;
-use crate::field::decode::refusal::Refusal;
+use crate::field::decode::refusal::NoValueReason;
 use crate::field::test_spec;
 use crate::spec::{
     Bits, ByteOrder, DateTime, Decimal, Encoding, FieldForm, Marker, Number, NumberType, Part,
@@ -29,12 +29,14 @@ fn write(codec: Codec, value: Value) -> Result<Encoded, NotEncoded> {
 fn words(codec: Codec, value: Value) -> Result<(Vec<(u16, u16)>, Value), NotEncoded> {
     let encoded = write(codec, value)?;
     match encoded.content {
-        Content::Registers { start, words } => {
+        WriteContent::Registers { start, words } => {
             assert_eq!(start, START);
             let words = words.iter().map(|w| (w.bits, w.mask)).collect();
             Ok((words, encoded.value))
         }
-        Content::Coil(_) | Content::Datum(_) | Content::Value(_) => panic!("{encoded:?}"),
+        WriteContent::Coil(_) | WriteContent::Datum(_) | WriteContent::Value(_) => {
+            panic!("{encoded:?}")
+        }
     }
 }
 
@@ -96,7 +98,7 @@ fn states_are_written_to_coils_and_to_bits() {
     ] {
         let coil = encode(&point(Table::Coil, Codec::Bool), &value);
         let expected = Encoded {
-            content: Content::Coil(on),
+            content: WriteContent::Coil(on),
             value: Value::Bool(on),
         };
         assert_eq!(coil, Ok(expected));
@@ -354,7 +356,7 @@ fn what_would_be_no_value_in_the_device_is_not_written() {
     let marked = measure(Number::U16, |m| m.invalid = vec![Marker::Bits(0xFFFF)]);
     assert_eq!(
         write(marked.clone(), Value::Int(65_535)),
-        Err(NotEncoded::NoValue(Refusal::Marked))
+        Err(NotEncoded::NoValue(NoValueReason::Marked))
     );
     assert_eq!(whole(marked, Value::Int(65_534)), Ok(vec![65_534]));
     let (min, max) = (Some(decimal(-40, 0)), Some(decimal(1255, 1)));
@@ -439,7 +441,7 @@ fn a_sign_is_written_where_it_stands() {
     // The register between is read, and written as it was.
     let words = vec![(2305, u16::MAX), (0, 0), (8, 8)];
     let expected = Encoded {
-        content: Content::Registers {
+        content: WriteContent::Registers {
             start: START + 1,
             words: words
                 .into_iter()

@@ -15,7 +15,7 @@ use crate::base::Mono;
 use crate::field::polled_device::recent_max::RecentMax;
 
 /// How many replies must come before anything is known.
-const ENOUGH: u32 = 16;
+const LEAST_REPLIES: u32 = 16;
 
 /// How many times as long as the longest pause so far a pause may be.
 const MARGIN: u32 = 4;
@@ -51,7 +51,7 @@ impl Pauses {
     /// standard or the network may take as long as `most`.
     #[must_use]
     pub fn rest(&self, most: Duration) -> Duration {
-        if self.seen < ENOUGH {
+        if self.seen < LEAST_REPLIES {
             return most;
         }
         let longest = self.longest.get();
@@ -78,7 +78,7 @@ mod tests {
     fn the_rest_is_waited_for_four_times_as_long_as_the_longest_pause() {
         for (pause, rest) in [(1, 100), (40, 160), (300, 1000)] {
             let mut pauses = Pauses::new(FLOOR, at(0));
-            for _ in 1..ENOUGH {
+            for _ in 1..LEAST_REPLIES {
                 pauses.note(at(1), ms(pause));
                 assert_eq!(pauses.rest(MOST), MOST, "not enough is known");
             }
@@ -93,7 +93,7 @@ mod tests {
         pauses.note(at(1), ms(200));
         for second in 2..600 {
             pauses.note(at(second), ms(1));
-            if u64::from(ENOUGH) < second {
+            if u64::from(LEAST_REPLIES) < second {
                 assert_eq!(pauses.rest(MOST), ms(800), "{second}");
             }
         }

@@ -116,7 +116,7 @@ const fn value(digit: u8) -> Option<u8> {
 pub type Receiver = crate::field::receiver::Receiver<Finder>;
 
 /// How listening ended; the reply is never [`Reply::Stranger`].
-pub type Verdict = crate::field::receiver::Verdict<Reply>;
+pub type ListeningEnd = crate::field::receiver::ListeningEnd<Reply>;
 
 /// Finds the reply among the characters of a line.
 #[derive(Clone, Debug)]
@@ -143,16 +143,16 @@ impl FrameFinder for Finder {
         }
     }
 
-    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         let reply = self.take(byte, traffic)?;
         self.count_stray(traffic);
-        Some(Verdict::Reply(reply))
+        Some(ListeningEnd::Reply(reply))
     }
 
-    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         self.drop_line();
         self.count_stray(traffic);
-        std::mem::take(&mut self.spoiled).then_some(Verdict::Spoiled)
+        std::mem::take(&mut self.spoiled).then_some(ListeningEnd::Spoiled)
     }
 
     /// Whether characters are waiting for the rest of their frame, or for the silence that

@@ -20,7 +20,7 @@ use crate::base::Mono;
 const TRIALS: u32 = 2;
 
 /// How often a server may show a fault that could have another cause.
-const STRIKES: u32 = 2;
+const MOST_AMBIGUOUS_FAULTS: u32 = 2;
 
 /// How many silences must be the device's own until no further one is looked into.
 const ENOUGH_ALONE: u32 = 3;
@@ -38,7 +38,7 @@ const RETRY: Duration = Duration::from_secs(600);
 
 /// What a server did when several requests were in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
+pub enum InFlightFault {
     /// The server answered one request twice.
     Twice,
     /// The server answered with the id of one request and the unit, function or length of
@@ -50,27 +50,27 @@ pub enum Fault {
     Closed,
 }
 
-impl Fault {
+impl InFlightFault {
     /// Returns the fault in words, behind "when several requests were in flight, ".
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Fault::Twice => "it answered one request twice",
-            Fault::Mismatched => "it answered with the transaction id of another request",
-            Fault::Dropped => "it left one of them without a reply",
-            Fault::Closed => "it closed the connection",
+            InFlightFault::Twice => "it answered one request twice",
+            InFlightFault::Mismatched => "it answered with the transaction id of another request",
+            InFlightFault::Dropped => "it left one of them without a reply",
+            InFlightFault::Closed => "it closed the connection",
         }
     }
 }
 
 /// Sum and count of reply times.
 #[derive(Clone, Copy, Debug, Default)]
-struct Times {
+struct InFlightTimes {
     sum: Duration,
     count: u32,
 }
 
-impl Times {
+impl InFlightTimes {
     fn add(&mut self, took: Duration) {
         self.sum = self.sum.saturating_add(took);
         self.count = self.count.saturating_add(1);
@@ -99,12 +99,12 @@ pub struct InFlight {
     /// How often a silence was not the server's fault, in this window.
     failed_alone: u32,
     /// Replies to requests that were alone.
-    base: Times,
+    base: InFlightTimes,
     /// Replies while the window was full.
-    full: Times,
+    full: InFlightTimes,
     /// Since when the window has been smaller for reply times.
     slow_since: Option<Mono>,
-    fault: Option<Fault>,
+    fault: Option<InFlightFault>,
 }
 
 impl InFlight {
@@ -118,8 +118,8 @@ impl InFlight {
             trials: 0,
             strikes: 0,
             failed_alone: 0,
-            base: Times::default(),
-            full: Times::default(),
+            base: InFlightTimes::default(),
+            full: InFlightTimes::default(),
             slow_since: None,
             fault: None,
         }
@@ -166,7 +166,7 @@ impl InFlight {
         self.trials += 1;
         if self.trials >= TRIALS {
             self.trials = 0;
-            self.full = Times::default();
+            self.full = InFlightTimes::default();
             self.most = self.limit;
             self.slow_since = None;
             self.window = 2;
@@ -192,7 +192,7 @@ impl InFlight {
         } else if self.window < self.most {
             self.failed_alone = 0;
             self.window = (self.window * 2).min(self.most);
-            self.full = Times::default();
+            self.full = InFlightTimes::default();
         } else {
             self.strikes = 0;
         }
@@ -200,12 +200,12 @@ impl InFlight {
 
     /// Notes that the server showed this fault; returns whether the window closes for good
     /// and the fault is worth a report. `is_certain`: once is enough.
-    pub fn seen(&mut self, fault: Fault, is_certain: bool) -> bool {
+    pub fn seen(&mut self, fault: InFlightFault, is_certain: bool) -> bool {
         if self.fault.is_some() {
             return false;
         }
         self.strikes += 1;
-        let is_certain = is_certain || self.strikes >= STRIKES;
+        let is_certain = is_certain || self.strikes >= MOST_AMBIGUOUS_FAULTS;
         if is_certain {
             self.fault = Some(fault);
             self.most = 1;
@@ -229,7 +229,7 @@ impl InFlight {
         self.window = (self.window / 2).max(1);
         self.most = self.window;
         self.trials = 0;
-        self.full = Times::default();
+        self.full = InFlightTimes::default();
         self.slow_since = Some(now);
     }
 }
@@ -307,7 +307,11 @@ mod tests {
 
     #[test]
     fn what_a_server_did_is_remembered() {
-        for fault in [Fault::Mismatched, Fault::Dropped, Fault::Closed] {
+        for fault in [
+            InFlightFault::Mismatched,
+            InFlightFault::Dropped,
+            InFlightFault::Closed,
+        ] {
             let mut w = opened(16);
             assert!(!w.seen(fault, false));
             assert_eq!(w.window(), 2);
@@ -317,7 +321,7 @@ mod tests {
             assert!(!w.wants_trial(NOW + RETRY * 100));
         }
         let mut w = opened(16);
-        assert!(w.seen(Fault::Twice, true));
+        assert!(w.seen(InFlightFault::Twice, true));
         assert_eq!(w.window(), 1);
     }
 

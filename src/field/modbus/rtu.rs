@@ -68,7 +68,7 @@ pub fn open(frame: &[u8]) -> Option<(UnitId, &[u8])> {
 pub type Receiver = crate::field::receiver::Receiver<Finder>;
 
 /// How listening ended; the reply is never [`Reply::Stranger`].
-pub type Verdict = crate::field::receiver::Verdict<Reply>;
+pub type ListeningEnd = crate::field::receiver::ListeningEnd<Reply>;
 
 /// Finds the reply among the bytes of a line.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ impl FrameFinder for Finder {
         }
     }
 
-    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         self.unread.push(byte);
         if self.unread.len() >= MAX_BURST {
             self.silence(traffic)
@@ -123,7 +123,7 @@ impl FrameFinder for Finder {
         }
     }
 
-    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         let mut rest = std::mem::take(&mut self.unread);
         let spoiled = self.starts_like_reply(&rest);
         let mut unreadable = 0usize;
@@ -132,7 +132,7 @@ impl FrameFinder for Finder {
                 rest.drain(..len);
                 if let Some(reply) = self.note(found, traffic) {
                     traffic.count_noise(unreadable + rest.len());
-                    return Some(Verdict::Reply(reply));
+                    return Some(ListeningEnd::Reply(reply));
                 }
             } else {
                 rest.remove(0);
@@ -140,7 +140,7 @@ impl FrameFinder for Finder {
             }
         }
         traffic.count_noise(unreadable);
-        (spoiled && unreadable >= SPOILED).then_some(Verdict::Spoiled)
+        (spoiled && unreadable >= SPOILED).then_some(ListeningEnd::Spoiled)
     }
 
     fn is_reading(&self) -> bool {
@@ -193,12 +193,12 @@ impl Finder {
         }
     }
 
-    fn take_head(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn take_head(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         let Head::Frame(len, found) = self.head(&self.unread, false) else {
             return None;
         };
         self.unread.drain(..len);
-        self.note(found, traffic).map(Verdict::Reply)
+        self.note(found, traffic).map(ListeningEnd::Reply)
     }
 
     fn note(&self, found: FoundFrame, traffic: &mut OtherTraffic) -> Option<Reply> {

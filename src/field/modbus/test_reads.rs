@@ -2,7 +2,7 @@
 
 use crate::base::UnitId;
 use crate::field::modbus::{Data, ReadRequest, Reply};
-use crate::field::receiver::Verdict;
+use crate::field::receiver::ListeningEnd;
 use crate::spec::Table;
 
 /// Returns the request for holding registers of a unit.
@@ -23,9 +23,9 @@ pub(crate) fn reply_pdu(registers: &[u16]) -> Vec<u8> {
 }
 
 /// Returns the registers of the reply, if the verdict is one.
-pub(crate) fn registers(verdict: Option<Verdict<Reply>>) -> Option<Vec<u16>> {
+pub(crate) fn registers(verdict: Option<ListeningEnd<Reply>>) -> Option<Vec<u16>> {
     match verdict {
-        Some(Verdict::Reply(Reply::Answer(Data::Registers(r)))) => Some(r),
+        Some(ListeningEnd::Reply(Reply::Answer(Data::Registers(r)))) => Some(r),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::base::UnitId;
 use crate::spec::Table;
-use crate::spec::raw::{Question, ReplyEnd};
+use crate::spec::raw::{RawQuestion, ReplyEnd};
 
 use crate::field::modbus::{Data, EXCEPTION, ModbusReplyShape, ReadRequest, Reply};
 
@@ -194,7 +194,7 @@ pub struct RawPdu {
     /// The unit that is asked.
     pub unit: UnitId,
     /// What is sent, and what counts as the reply: function and data of both.
-    pub question: Arc<Question>,
+    pub question: Arc<RawQuestion>,
 }
 
 impl RawPdu {

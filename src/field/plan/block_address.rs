@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::base::UnitId;
-use crate::spec::dlt645::Item;
-use crate::spec::raw::Question;
+use crate::spec::dlt645::DataItem;
+use crate::spec::raw::RawQuestion;
 use crate::spec::{ItemIndex, QuestionIndex, Table};
 
 use crate::field::modbus::ReadRequest;
@@ -37,10 +37,10 @@ pub struct EntryRange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatumAsked {
     /// The data of an item.
-    Item(ItemIndex, Item),
+    Item(ItemIndex, DataItem),
     /// The address of the meter, for a reply that cannot be mistaken. The time of the request is
     /// reckoned as that for this item.
-    MeterAddress(Item),
+    MeterAddress(DataItem),
 }
 
 /// A question of the profile.
@@ -49,7 +49,7 @@ pub struct QuestionAsked {
     /// The index of the question in the profile.
     pub index: QuestionIndex,
     /// The question.
-    pub question: Arc<Question>,
+    pub question: Arc<RawQuestion>,
 }
 
 impl BlockAddress {

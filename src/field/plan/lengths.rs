@@ -1,8 +1,8 @@
 //! How many bytes a request and its reply have, in each protocol.
 
 use crate::base::UnitId;
-use crate::spec::dlt645::Id;
-use crate::spec::raw::{Question, ReplyEnd};
+use crate::spec::dlt645::DataIdentifier;
+use crate::spec::raw::{RawQuestion, ReplyEnd};
 
 use crate::field::dlt645::frame;
 use crate::field::plan::block_address::{BlockAddress, DatumAsked};
@@ -12,8 +12,8 @@ use crate::field::raw;
 pub(in crate::field) fn datum_lengths(asked: &DatumAsked) -> (usize, usize) {
     let (DatumAsked::Item(_, item) | DatumAsked::MeterAddress(item)) = asked;
     let id = match item.id {
-        Id::Y1997(_) => 2,
-        Id::Y2007(_) => 4,
+        DataIdentifier::Y1997(_) => 2,
+        DataIdentifier::Y2007(_) => 4,
     };
     // As many frames as the data need.
     let frames = item.bytes().div_ceil(frame::MAX_DATA - 5).max(1);
@@ -22,7 +22,7 @@ pub(in crate::field) fn datum_lengths(asked: &DatumAsked) -> (usize, usize) {
 }
 
 /// Returns the bytes on a line of a question, and of its reply.
-pub(in crate::field) fn question_lengths(question: &Question) -> (usize, usize) {
+pub(in crate::field) fn question_lengths(question: &RawQuestion) -> (usize, usize) {
     let reply = match &question.reply.end {
         ReplyEnd::Length(n) => *n,
         // The length is not known; devices that answer in text send about this much.

@@ -175,7 +175,7 @@ mod tests {
     use crate::field::plan::forecast::forecast;
     use crate::field::plan::holes::Holes;
     use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
-    use crate::spec::raw::{Question, ReplyEnd, ReplyMarks, Template};
+    use crate::spec::raw::{RawQuestion, ReplyEnd, ReplyMarks, Template};
     use crate::spec::{LineSpec, Number, PointAddress, ProfileSpec, QuestionIndex, Reads, Table};
 
     const fn ms(n: u64) -> Duration {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     /// Returns a device with one register every 10 s.
-    fn meter() -> ProfileSpec {
+    fn test_meter() -> ProfileSpec {
         let number = number(Number::U16);
         profile(vec![point(Table::HoldingRegister, 0, number, 10_000)])
     }
@@ -207,10 +207,10 @@ mod tests {
 
     #[test]
     fn prompt_units_of_a_serial_line_take_a_tenth_of_a_second_for_each_try() {
-        let spec = line(serial(9600), &meter(), 31);
+        let spec = line(serial(9600), &test_meter(), 31);
         // 10 s + 31 × 3 × 0.1 s × 1.3
         assert_eq!(times(&spec), (ms(12_500), ms(22_090)));
-        let one = line(serial(9600), &meter(), 1);
+        let one = line(serial(9600), &test_meter(), 1);
         assert_eq!(times(&one), (ms(12_500), ms(12_500)));
     }
 
@@ -223,14 +223,17 @@ mod tests {
         };
         // 10 s + 0.5 s + 1 s + 3 × 0.3 s × 1.3; 50 × 3 × 0.3 s × 1.3 = 58.5 s
         let one = ms(12_670);
-        assert_eq!(times(&line(port.clone(), &meter(), 50)), (one, ms(13_900)));
+        assert_eq!(
+            times(&line(port.clone(), &test_meter(), 50)),
+            (one, ms(13_900))
+        );
         for n in [1, 2] {
             at_most(&mut port, Some(n));
-            let spec = line(port.clone(), &meter(), 50);
+            let spec = line(port.clone(), &test_meter(), 50);
             assert_eq!(times(&spec), (one, ms(68_500)), "{n}");
         }
         at_most(&mut port, Some(31));
-        let spec = line(port, &meter(), 50);
+        let spec = line(port, &test_meter(), 50);
         assert_eq!(times(&spec), (one, one), "no sooner than one");
     }
 
@@ -241,7 +244,7 @@ mod tests {
                 reply_delay: Some(delay),
                 ..Reads::default()
             },
-            ..meter()
+            ..test_meter()
         };
         let all = |spec: &Spec| times(spec).1;
         // 1.5 × (200 ms + t3.5) and 7 bytes of the reply, of 11 bits at 9600 bit/s.
@@ -254,7 +257,7 @@ mod tests {
 
     #[test]
     fn who_is_waited_for_ever_longer_takes_that_long() {
-        let question = Question {
+        let question = RawQuestion {
             name: "weight".into(),
             request: Template::parse("01 03 00 00 00 01 84 0A", None).unwrap(),
             reply: ReplyMarks {
@@ -268,7 +271,7 @@ mod tests {
         };
         let mut kind = ProfileSpec {
             protocol: Protocol::Raw(vec![Arc::new(question)]),
-            ..meter()
+            ..test_meter()
         };
         kind.points[0].address = PointAddress::Raw(QuestionIndex(0));
         let spec = line(serial(9600), &kind, 10);
@@ -278,7 +281,7 @@ mod tests {
 
     #[test]
     fn nobody_is_silent_sooner_than_it_is_quiet_for_long_enough() {
-        let mut spec = line(serial(9600), &meter(), 2);
+        let mut spec = line(serial(9600), &test_meter(), 2);
         spec.devices[1].liveness.quiet = ms(60_000);
         let found = of(&spec).unwrap();
         assert_eq!((found.one, found.all), (ms(60_000), ms(60_000)));
@@ -295,7 +298,7 @@ mod tests {
 
     #[test]
     fn it_is_said_in_one_line() {
-        let said = |port, n| of(&line(port, &meter(), n)).unwrap().to_string();
+        let said = |port, n| of(&line(port, &test_meter(), n)).unwrap().to_string();
         assert_eq!(
             said(serial(9600), 31),
             "1 device that dies is logged out within 12.5 s, all 31 that die at once within \

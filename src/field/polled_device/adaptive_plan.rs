@@ -38,7 +38,7 @@ use crate::field::transaction::request::Request;
 
 /// A plan is made anew when the unit takes this many times more or less time than was
 /// reckoned with …
-const OFF_BY: u32 = 2;
+const REPLAN_RATIO: u32 = 2;
 
 /// … and the difference is at least this much.
 const OFF_BY_AT_LEAST: Duration = Duration::from_millis(2);
@@ -48,7 +48,7 @@ const ILLEGAL_FUNCTION: u8 = 1;
 
 /// Something that was found out about a device, or rather about its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum DeviceFinding {
     /// The device cannot be read across these addresses.
     Hole {
         /// The device that showed it.
@@ -159,7 +159,7 @@ pub(crate) struct AdaptivePlan {
     limit: Option<Limit>,
     searches: BTreeMap<Class, HoleSearch>,
     /// Findings not yet handed out.
-    findings: Vec<Finding>,
+    findings: Vec<DeviceFinding>,
 }
 
 impl AdaptivePlan {
@@ -176,12 +176,12 @@ impl AdaptivePlan {
     }
 
     /// Takes what was found out and not yet handed out.
-    pub(crate) fn take_findings(&mut self) -> Vec<Finding> {
+    pub(crate) fn take_findings(&mut self) -> Vec<DeviceFinding> {
         std::mem::take(&mut self.findings)
     }
 
     /// Notes something that was found out.
-    pub(crate) fn report(&mut self, finding: Finding) {
+    pub(crate) fn report(&mut self, finding: DeviceFinding) {
         self.findings.push(finding);
     }
 
@@ -240,7 +240,7 @@ impl PolledDevice {
             return;
         };
         let reckoned = reading.cost.turnaround();
-        let off = mean > reckoned * OFF_BY || mean * OFF_BY < reckoned;
+        let off = mean > reckoned * REPLAN_RATIO || mean * REPLAN_RATIO < reckoned;
         if off && mean.abs_diff(reckoned) >= OFF_BY_AT_LEAST {
             reading.cost = reading.cost.with_turnaround(mean);
             self.replan(now);
@@ -348,7 +348,7 @@ impl PolledDevice {
             self.ask_for_return(now);
             return;
         }
-        let (how, code) = (failing.how(), failing.code());
+        let (how, code) = (failing.last_failure(), failing.code());
         let block = asked.block().clone();
         // A device that lacks a whole function lacks it at every address.
         let by_place = class(&block).filter(|_| code != Some(ILLEGAL_FUNCTION));
@@ -401,21 +401,21 @@ impl PolledDevice {
             (Some(bits), BlockAddress::Dlt645(asked)) => {
                 let (DatumAsked::Item(_, item) | DatumAsked::MeterAddress(item)) = asked;
                 let edition = item.id.edition();
-                Finding::DatumRefused {
+                DeviceFinding::DatumRefused {
                     device,
                     points,
                     word: ErrorWord { edition, bits },
                 }
             }
             (Some(code), BlockAddress::Modbus(_) | BlockAddress::Raw(_)) => {
-                Finding::PointsRefused {
+                DeviceFinding::PointsRefused {
                     device,
                     points,
                     address,
                     code,
                 }
             }
-            (None, _) => Finding::PointsFail {
+            (None, _) => DeviceFinding::PointsFail {
                 device,
                 points,
                 address,
@@ -441,7 +441,7 @@ impl PolledDevice {
         }
         if was_told {
             let findings = &mut self.reading.findings;
-            findings.push(Finding::PointsBack { device, points });
+            findings.push(DeviceFinding::PointsBack { device, points });
         } else if let Some(class) = class
             && let Some(search) = self.reading.searches.get_mut(&class)
         {
@@ -452,7 +452,7 @@ impl PolledDevice {
         if long {
             self.reading.limit = None;
             let findings = &mut self.reading.findings;
-            findings.push(Finding::LongRequestsAnswered { device });
+            findings.push(DeviceFinding::LongRequestsAnswered { device });
         }
         // A hole that was read across, or alone, is none.
         let gone = whole.map_or_else(Holes::new, |whole| self.reading.holes_in(&whole));
@@ -461,7 +461,7 @@ impl PolledDevice {
             let hole = *hole;
             self.reading
                 .findings
-                .push(Finding::HoleGone { device, hole });
+                .push(DeviceFinding::HoleGone { device, hole });
         }
         if was_told || long || !gone.is_empty() {
             self.replan(now);
@@ -532,7 +532,9 @@ impl PolledDevice {
         }
         for hole in holes {
             if self.reading.holes.len() < MOST && self.reading.holes.insert(hole) && !otherwise {
-                self.reading.findings.push(Finding::Hole { device, hole });
+                self.reading
+                    .findings
+                    .push(DeviceFinding::Hole { device, hole });
             }
         }
         self.replan(now);
@@ -570,7 +572,7 @@ impl PolledDevice {
             on_trial: false,
         });
         if !told {
-            self.reading.findings.push(Finding::LongRequestsFail {
+            self.reading.findings.push(DeviceFinding::LongRequestsFail {
                 device: self.device,
                 range: EntryRange::of_span(class.0, (split.start, split.start + split.whole)),
                 most: u16::from(bytes) / 2,

@@ -197,8 +197,8 @@ impl PolledDevice {
         Request {
             device: self.device,
             to: self.address,
-            timeout: self.patience(&block),
-            was_spoilt: failing.is_some_and(|f| f.how() == RequestFailure::Garbled),
+            timeout: self.reply_timeout(&block),
+            was_spoilt: failing.is_some_and(|f| f.last_failure() == RequestFailure::Garbled),
             body: self.encoder.body(&block.address),
             serial: self.serial.clone(),
             shape: self.shape(&block),

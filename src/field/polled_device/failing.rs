@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::base::{Mono, RequestFailure};
 
 /// The shortest wait of a request that is set aside.
-const SOON: Duration = Duration::from_secs(1);
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait while the failure is new: within ten seconds of the last fault of a burst
 /// the request has been made again.
@@ -55,7 +55,7 @@ pub(crate) struct Failing {
     /// Whether the points were reported to the operator.
     told: bool,
     /// How often the request was made out of turn since it began to fail.
-    hastened: u32,
+    early_retries: u32,
 }
 
 impl Failing {
@@ -68,12 +68,12 @@ impl Failing {
             times: 1,
             set_aside: false,
             told: false,
-            hastened: 0,
+            early_retries: 0,
         }
     }
 
     /// Returns how the request failed last.
-    pub(crate) const fn how(&self) -> RequestFailure {
+    pub(crate) const fn last_failure(&self) -> RequestFailure {
         self.how
     }
 
@@ -132,7 +132,7 @@ impl Failing {
             times: CERTAIN - 1,
             set_aside: false,
             told: false,
-            hastened: 0,
+            early_retries: 0,
             ..*self
         }
     }
@@ -141,7 +141,9 @@ impl Failing {
     /// failure is certain.
     pub(crate) fn next_try(&self, interval: Duration) -> Mono {
         let doublings = self.times.saturating_sub(DOUBTED).min(16);
-        let soon = (interval * 2).max(SOON).saturating_mul(1 << doublings);
+        let soon = (interval * 2)
+            .max(SHORTEST_WAIT)
+            .saturating_mul(1 << doublings);
         let soon = soon.min(SOON_AT_MOST);
         let rarely = (self.last.since(self.since) / PART_OF_ITS_TIME).min(RARELY);
         let least = match self.times {
@@ -155,12 +157,12 @@ impl Failing {
     /// the first time at once, later after one minute, two, four and so on since it last
     /// failed.
     pub(crate) fn may_retry_early(&mut self, now: Mono) -> bool {
-        let wait = match self.hastened {
+        let wait = match self.early_retries {
             0 => Duration::ZERO,
             n => Duration::from_secs(60).saturating_mul(1 << (n - 1).min(16)),
         };
         let may = now >= self.last + wait;
-        self.hastened = self.hastened.saturating_add(u32::from(may));
+        self.early_retries = self.early_retries.saturating_add(u32::from(may));
         may
     }
 }

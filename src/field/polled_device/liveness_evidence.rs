@@ -27,7 +27,7 @@ pub const fn evidence_of(outcome: &Outcome) -> LivenessEvidence {
     match outcome {
         Outcome::Answered(_) | Outcome::Confirmed => LivenessEvidence::Alive(LivenessProof::Answer),
         Outcome::Exception(code @ (GATEWAY_PATH_UNAVAILABLE | GATEWAY_TARGET_FAILED)) => {
-            LivenessEvidence::Missed(MissReason::GatewaySaysNo(*code))
+            LivenessEvidence::Missed(MissReason::GatewayException(*code))
         }
         Outcome::Exception(code) => LivenessEvidence::Alive(LivenessProof::Exception(*code)),
         // The bits of a meter are no codes of Modbus: none of them says that another unit is
@@ -62,7 +62,7 @@ mod tests {
         for code in [0x0A, 0x0B] {
             assert_eq!(
                 evidence_of(&Outcome::Exception(code)),
-                Missed(MissReason::GatewaySaysNo(code))
+                Missed(MissReason::GatewayException(code))
             );
         }
         for miss in [

@@ -39,7 +39,7 @@ use std::time::Duration;
 use crate::base::{DeviceId, LivenessEvidence, MissReason, Mono, RequestFailure, Rng};
 use crate::spec::{BusAddress, DeviceSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
 
-use self::adaptive_plan::{AdaptivePlan, Finding};
+use self::adaptive_plan::{AdaptivePlan, DeviceFinding};
 use self::failing::{CERTAIN, DOUBTED, Failing};
 use self::liveness_evidence::evidence_of;
 use self::poll_slot::{PollSlot, phase};
@@ -138,7 +138,7 @@ impl PolledDevice {
     }
 
     /// Takes what was found out about reading the device.
-    pub(super) fn take_findings(&mut self) -> Vec<Finding> {
+    pub(super) fn take_findings(&mut self) -> Vec<DeviceFinding> {
         self.reading.take_findings()
     }
 
@@ -298,7 +298,7 @@ impl PolledDevice {
         let longest = self.slots.iter().map(takes).max().unwrap_or_default();
         if self.trust.passed_by(now, longest) {
             let device = self.device;
-            self.reading.report(Finding::RepliesTwice { device });
+            self.reading.report(DeviceFinding::RepliesTwice { device });
         }
     }
 
@@ -334,8 +334,8 @@ impl PolledDevice {
     }
 
     /// Lets time pass.
-    pub(super) fn at(&mut self, now: Mono, hurry: bool, many_miss: bool, may_probe: bool) {
-        self.reply_wait.at(hurry);
+    pub(super) fn at(&mut self, now: Mono, is_quick: bool, many_miss: bool, may_probe: bool) {
+        self.reply_wait.at(is_quick);
         self.retries.at(many_miss, may_probe);
         self.trust.at(now);
         self.shared_stale.at(now);
@@ -358,7 +358,7 @@ impl PolledDevice {
     /// it: where replies come late, this includes a request that got no reply once.
     pub(super) fn is_rare(&self, slot: &PollSlot) -> bool {
         let failing = slot.failing();
-        let silent = failing.is_some_and(|f| f.how() == RequestFailure::Silence);
+        let silent = failing.is_some_and(|f| f.last_failure() == RequestFailure::Silence);
         slot.is_rare() || silent && self.reply_wait.reckons_with_late()
     }
 
@@ -411,29 +411,29 @@ impl PolledDevice {
     }
 
     /// Returns how long the reply to this block is waited for.
-    pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
+    pub(super) fn reply_timeout(&self, block: &ReadBlock) -> Duration {
         // A miss costs all devices of the reply class more than any wait.
         if self.shared_reply_class(block).is_some() {
             return self.reply_wait.most();
         }
         self.reply_wait
-            .patience(self.misses(), self.reply_takes(block))
+            .reply_timeout(self.misses(), self.reply_takes(block))
     }
 
     /// Returns how long a try of a request that is set aside takes, if it fails as before.
     pub(super) fn try_takes(&self, now: Mono, slot: &PollSlot) -> Duration {
-        let refused = slot.failing().map(Failing::how);
+        let refused = slot.failing().map(Failing::last_failure);
         match refused {
             Some(RequestFailure::Refused) => self.takes(slot.block()),
-            _ => self.takes_in_vain(now, slot),
+            _ => self.cost_without_reply(now, slot),
         }
     }
 
     /// Returns how long this request takes the line if nothing comes, or the rest of a frame
     /// that was begun, or a late reply.
-    fn takes_in_vain(&self, now: Mono, slot: &PollSlot) -> Duration {
+    fn cost_without_reply(&self, now: Mono, slot: &PollSlot) -> Duration {
         self.reply_wait
-            .in_vain(now, slot, self.patience(slot.block()))
+            .cost_without_reply(now, slot, self.reply_timeout(slot.block()))
     }
 
     /// Until when the late reply to this request, which got no reply in time, may spoil other
@@ -478,6 +478,6 @@ impl PolledDevice {
     /// Returns how long an attempt at the device takes if nothing comes.
     pub(super) fn attempt_takes(&self, now: Mono) -> Duration {
         let slot = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
-        slot.map_or(self.reply_wait.most(), |s| self.takes_in_vain(now, s))
+        slot.map_or(self.reply_wait.most(), |s| self.cost_without_reply(now, s))
     }
 }

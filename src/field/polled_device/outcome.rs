@@ -26,10 +26,10 @@ impl PolledDevice {
         outcome: &Outcome,
         rng: &mut Rng,
     ) -> LivenessEvidence {
-        let standing = self.trust.standing(request);
-        if self.trust.was_asked(now, request, outcome, standing) {
+        let certainty = self.trust.certainty(request);
+        if self.trust.was_asked(now, request, outcome, certainty) {
             let device = self.device;
-            self.reading.report(Finding::OthersAsk { device });
+            self.reading.report(DeviceFinding::OthersAsk { device });
         }
         self.probes.ended(now, request.probe, outcome);
         if request.trusted && matches!(outcome, Outcome::Answered(_)) {
@@ -44,10 +44,10 @@ impl PolledDevice {
         let failures = set_aside
             .filter(|_| request.whole)
             .map_or(0, PollSlot::failures);
-        let is_ambiguous = self.trust.ended(now, request, outcome, standing, failures);
+        let is_ambiguous = self.trust.ended(now, request, outcome, certainty, failures);
         // A device that is asked among others was not offered an unmistakable request.
         if is_ambiguous
-            && !standing.is_among_others()
+            && !certainty.is_among_others()
             && (request.gives_up || !self.has_unmistakable(now, request.block))
         {
             self.trust.discarded(now);
@@ -82,7 +82,7 @@ impl PolledDevice {
             let Outcome::Exception(code) = outcome else {
                 return evidence;
             };
-            return self.failed(now, request, MissReason::GatewaySaysNo(*code), rng);
+            return self.failed(now, request, MissReason::GatewayException(*code), rng);
         }
         if request.probe == Some(Probe::Life) {
             return evidence;
@@ -93,7 +93,7 @@ impl PolledDevice {
         // had in this poll slot.
         let served = match outcome {
             Outcome::Answered(_) => {
-                request.whole && (request.trusted || standing.is_among_others())
+                request.whole && (request.trusted || certainty.is_among_others())
             }
             _ => request.whole && !is_probe,
         };
@@ -107,10 +107,10 @@ impl PolledDevice {
         }
         if let Some(slot) = slot.filter(|_| request.whole) {
             match outcome {
-                Outcome::Exception(code) if standing.is_refusal_pinned() && !is_probe => {
+                Outcome::Exception(code) if certainty.is_refusal_pinned() && !is_probe => {
                     self.refused(now, slot, *code, speaks_of_addresses(*code));
                 }
-                Outcome::Refused(word) if standing.is_refusal_pinned() => {
+                Outcome::Refused(word) if certainty.is_refusal_pinned() => {
                     self.refused(now, slot, word.bits, word.says_no_such_datum());
                 }
                 Outcome::Answered(_) if request.trusted => self.granted(now, slot),
@@ -198,7 +198,7 @@ impl PolledDevice {
         let own = request.whole.then_some(request.block);
         let away = match own.and_then(|i| self.slots.get(i)) {
             Some(slot) => {
-                let missed = slot.failing().is_some_and(|f| f.how().is_a_miss());
+                let missed = slot.failing().is_some_and(|f| f.last_failure().is_a_miss());
                 missed && !slot.is_set_aside()
             }
             None => self.retries.has_missed_parts(),
@@ -217,12 +217,12 @@ impl PolledDevice {
                 slot.set_aside();
             }
         }
-        self.lives(now);
+        self.on_proof_of_life(now);
     }
 
     /// Notes that the device proved that it lives.
-    pub(in crate::field) fn lives(&mut self, now: Mono) {
-        self.retries.lives(now);
+    pub(in crate::field) fn on_proof_of_life(&mut self, now: Mono) {
+        self.retries.on_proof_of_life(now);
         self.resume(now);
     }
 
@@ -241,7 +241,7 @@ impl PolledDevice {
     pub(in crate::field) fn was_late(&mut self, now: Mono) {
         let after = self.trust.came_late(now);
         self.reply_wait.was_too_short(now, after);
-        self.lives(now);
+        self.on_proof_of_life(now);
     }
 
     /// Lets a device that was given up be tried at once, as the line is back; no request

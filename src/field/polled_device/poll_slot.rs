@@ -8,10 +8,10 @@ use super::failing::{DOUBTED, Failing};
 use crate::field::plan::ReadBlock;
 
 /// How long a due request may be overtaken by more frequent ones.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const LONGEST_OVERTAKING: Duration = Duration::from_secs(1);
 
 /// How long at most a device that gives signs of life and no values is left alone.
-const IN_TOUCH: Duration = Duration::from_secs(30);
+const RETURN_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A request and its place on the grid `origin + n × interval`.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct PollSlot {
     /// How the request fails, if it failed the last time.
     failing: Option<Failing>,
     /// Whether all requests of its device are set aside, and this one keeps its interval.
-    keeps_in_touch: bool,
+    asks_for_return: bool,
     /// How long the request takes the line when it succeeds, on average.
     took: Option<Duration>,
     /// Since when the line has kept the request waiting although it could be served.
@@ -42,7 +42,7 @@ impl PollSlot {
             due,
             origin,
             failing: None,
-            keeps_in_touch: false,
+            asks_for_return: false,
             took: None,
             waits: None,
             hindered: false,
@@ -109,7 +109,7 @@ impl PollSlot {
 
     /// Whether the request is expected to fail, so that it is made when there is time for it.
     pub(crate) fn is_rare(&self) -> bool {
-        self.failures() >= DOUBTED && !self.keeps_in_touch
+        self.failures() >= DOUBTED && !self.asks_for_return
     }
 
     /// Returns how often in a row the request failed.
@@ -139,7 +139,7 @@ impl PollSlot {
     /// Notes that the whole request succeeded; returns how it failed before, if it did, and
     /// whether it kept its interval for its device, which it does no more.
     pub(crate) fn succeed(&mut self) -> (Option<Failing>, bool) {
-        let kept_in_touch = std::mem::take(&mut self.keeps_in_touch);
+        let kept_in_touch = std::mem::take(&mut self.asks_for_return);
         (self.failing.take(), kept_in_touch)
     }
 
@@ -165,10 +165,13 @@ impl PollSlot {
     /// If not, it is made every half minute at least, as otherwise the return of the device
     /// would not be noticed.
     pub(crate) fn ask_for_return(&mut self, now: Mono, is_it: bool) {
-        let was = std::mem::replace(&mut self.keeps_in_touch, is_it);
-        let misses = self.failing.as_ref().filter(|f| f.how().is_a_miss());
+        let was = std::mem::replace(&mut self.asks_for_return, is_it);
+        let misses = self
+            .failing
+            .as_ref()
+            .filter(|f| f.last_failure().is_a_miss());
         if let Some(failing) = misses.filter(|_| is_it) {
-            let rarely = failing.last() + IN_TOUCH;
+            let rarely = failing.last() + RETURN_CHECK_INTERVAL;
             self.due = failing.next_try(self.block.interval).min(rarely);
         } else if is_it {
             self.serve(now);
@@ -178,7 +181,7 @@ impl PollSlot {
     }
 
     fn put_off_try(&mut self) {
-        if self.keeps_in_touch {
+        if self.asks_for_return {
             return;
         }
         if let Some(failing) = self.failing.as_ref().filter(|f| f.is_set_aside()) {
@@ -226,7 +229,7 @@ impl PollSlot {
     /// second only. Without that bound an overloaded line would serve it a whole interval
     /// late, every time.
     pub(crate) fn rank(&self) -> Mono {
-        self.due + self.block.interval.min(PATIENCE)
+        self.due + self.block.interval.min(LONGEST_OVERTAKING)
     }
 
     /// Notes whether the request waits for the line; not before it is due, and not before
@@ -252,7 +255,7 @@ impl PollSlot {
     }
 
     /// Forgets how long the request waited beyond its interval: that poll is lost.
-    pub(crate) fn lose(&mut self, now: Mono) {
+    pub(crate) fn skip_poll(&mut self, now: Mono) {
         let over = self.over(now);
         self.put_off_wait(over);
     }

@@ -4,7 +4,7 @@
 //! the end of a request means for them, and asks it whether the next reply can be taken for
 //! an older one. Where replies carry the number of their request, every reply can be trusted.
 //!
-//! Contract: before a request's end is taken, [`ReplyTrust::standing`] says what its reply
+//! Contract: before a request's end is taken, [`ReplyTrust::certainty`] says what its reply
 //! could be. [`ReplyTrust::ended`] says whether the reply may have been an older request's; if
 //! the device has no request to offer that would tell the two apart, [`ReplyTrust::discarded`]
 //! lets it prove by its promptness that it owes nothing.
@@ -20,14 +20,14 @@ use crate::field::stale::stale_reply::{COPIES, RECOVERY, StaleReplies};
 use crate::field::transaction::request::{Outcome, Request};
 
 /// How often in a row a request must fail until an answer is not expected any more …
-const AS_EVER: u32 = 5;
+const FAILURES_TO_EXPECT_NONE: u32 = 5;
 
 /// … unless its unit gave a late reply within this time.
-const LATE_HABIT: Duration = Duration::from_secs(600);
+const LATE_REPLY_MEMORY: Duration = Duration::from_secs(600);
 
 /// How often in a row a device must be asked among replies to others, without being read
 /// meanwhile, for another master to be reported …
-const GOES_ON: u32 = 3;
+const MISSES_TO_REPORT: u32 = 3;
 
 /// … and after how long this is reported again, if it goes on.
 const TELL_AGAIN: Duration = Duration::from_secs(3600);
@@ -190,7 +190,7 @@ impl ReplyTrust {
 
     /// Returns what the reply to this request could be, besides its reply; to be called
     /// before anything else is told of its end.
-    pub(super) fn standing(&self, request: &Request) -> ReplyCertainty {
+    pub(super) fn certainty(&self, request: &Request) -> ReplyCertainty {
         let among_others = !request.trusted && self.is_among_others(request.asked);
         let is_clear = !self.stale.covers_refusal(request.shape.refusal());
         ReplyCertainty {
@@ -206,17 +206,17 @@ impl ReplyTrust {
         now: Mono,
         request: &Request,
         outcome: &Outcome,
-        standing: ReplyCertainty,
+        certainty: ReplyCertainty,
     ) -> bool {
         self.stale.was_asked();
-        if standing.among_others {
+        if certainty.among_others {
             self.among_others = self.among_others.saturating_add(1);
         } else if request.trusted && matches!(outcome, Outcome::Answered(_)) {
             self.among_others = 0;
         }
         let again = self.told_others.is_none_or(|told| now >= told + TELL_AGAIN);
         // Of a device that is silent since, the count stays and says nothing new.
-        let tells = standing.among_others && self.among_others >= GOES_ON && again;
+        let tells = certainty.among_others && self.among_others >= MISSES_TO_REPORT && again;
         if tells {
             self.told_others = Some(now);
         }
@@ -297,7 +297,7 @@ impl ReplyTrust {
         now: Mono,
         request: &Request,
         outcome: &Outcome,
-        standing: ReplyCertainty,
+        certainty: ReplyCertainty,
         failures: u32,
     ) -> bool {
         let (shape, timeout) = (request.shape, self.timeout);
@@ -316,7 +316,7 @@ impl ReplyTrust {
         let mut is_ambiguous = false;
         match outcome {
             Outcome::Answered(_) if request.trusted => self.stale.resolved(now, timeout),
-            Outcome::Exception(_) | Outcome::Refused(_) if standing.pinned => {
+            Outcome::Exception(_) | Outcome::Refused(_) if certainty.pinned => {
                 self.stale.resolved(now, timeout);
             }
             Outcome::Missed(_) | Outcome::Mismatched(_) if !self.numbered => {
@@ -347,8 +347,8 @@ impl ReplyTrust {
     /// to a request that has failed time and again is not expected any more.
     fn missed(&mut self, now: Mono, request: &Request, failures: u32) {
         let timeout = self.timeout;
-        let is_late = |at| request.asked.since(at) < LATE_HABIT;
-        if failures < AS_EVER || self.late.is_some_and(is_late) {
+        let is_late = |at| request.asked.since(at) < LATE_REPLY_MEMORY;
+        if failures < FAILURES_TO_EXPECT_NONE || self.late.is_some_and(is_late) {
             self.stale
                 .missed(now, request.shape, timeout, request.timeout);
             return;

@@ -19,7 +19,7 @@ pub(super) struct ReplyWait {
     /// Whether replies carry the number of their request, so that none is late for another.
     numbered: bool,
     /// Whether some device of the line was asked and never answered.
-    hurry: bool,
+    is_quick: bool,
     /// How late the late replies on its line are known to come.
     late_within: Option<Duration>,
     /// Whether the line rested for a late reply to its last request as long as such a reply
@@ -35,7 +35,7 @@ impl ReplyWait {
         ReplyWait {
             timeout,
             numbered,
-            hurry: false,
+            is_quick: false,
             late_within: None,
             was_waited_for: false,
             failed_took: Duration::ZERO,
@@ -43,8 +43,8 @@ impl ReplyWait {
     }
 
     /// Takes whether some device of the line was asked and never answered.
-    pub(super) const fn at(&mut self, hurry: bool) {
-        self.hurry = hurry;
+    pub(super) const fn at(&mut self, is_quick: bool) {
+        self.is_quick = is_quick;
     }
 
     /// Notes that some unit of the line is known for replies that come as late as this.
@@ -86,8 +86,8 @@ impl ReplyWait {
 
     /// Returns how long to wait for a reply that takes `reply` on the wire, after this many
     /// misses of the device in a row.
-    pub(super) fn patience(&self, misses: u32, reply: Duration) -> Duration {
-        self.timeout.after(misses, reply, self.hurry)
+    pub(super) fn reply_timeout(&self, misses: u32, reply: Duration) -> Duration {
+        self.timeout.after(misses, reply, self.is_quick)
     }
 
     /// Returns how late the unit's replies are known to come, where replies have no number.
@@ -98,15 +98,22 @@ impl ReplyWait {
 
     /// Returns how long this request, whose reply is waited for this long, takes the line if
     /// nothing comes, or the rest of a frame that was begun, or a late reply.
-    pub(super) fn in_vain(&self, now: Mono, slot: &PollSlot, patience: Duration) -> Duration {
+    pub(super) fn cost_without_reply(
+        &self,
+        now: Mono,
+        slot: &PollSlot,
+        reply_timeout: Duration,
+    ) -> Duration {
         // The line rests for a late reply only if the request got no reply at all.
-        let is_silent = |f: &Failing| f.how() == RequestFailure::Silence;
+        let is_silent = |f: &Failing| f.last_failure() == RequestFailure::Silence;
         let late = match slot.failing().is_none_or(is_silent) {
             true if self.may_be_late(slot) => self.late_within,
             true => self.late_within(now),
             false => None,
         };
-        patience.max(self.failed_took).max(late.unwrap_or_default())
+        reply_timeout
+            .max(self.failed_took)
+            .max(late.unwrap_or_default())
     }
 
     /// Whether it is not known yet if this request got no reply because the reply is late.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::base::{Backoff, MissReason, Mono, Rng};
 
-use super::poll_slot::PATIENCE;
+use super::poll_slot::LONGEST_OVERTAKING;
 
 /// The first wait after a miss; the wait doubles.
 pub(in crate::field) const RETRY_FLOOR: Duration = Duration::from_millis(500);
@@ -118,7 +118,7 @@ impl Retries {
     pub(super) fn rank(&self, now: Mono) -> Mono {
         match self.is_urgent() {
             true => self.next(now),
-            false => self.next(now) + PATIENCE,
+            false => self.next(now) + LONGEST_OVERTAKING,
         }
     }
 
@@ -160,7 +160,7 @@ impl Retries {
 
     /// Notes that the device proved that it lives. Its misses count until
     /// [`Retries::end`].
-    pub(super) const fn lives(&mut self, now: Mono) {
+    pub(super) const fn on_proof_of_life(&mut self, now: Mono) {
         self.excused = false;
         self.proved = Some(now);
         self.parts_missed = 0;
@@ -187,12 +187,12 @@ mod tests {
     #[test]
     fn one_spoilt_reply_is_excused_and_the_next_is_not() {
         let (mut retries, mut rng) = (Retries::new(), Rng::new(1));
-        retries.lives(second(1));
+        retries.on_proof_of_life(second(1));
         retries.missed(second(2), MissReason::Garbled, &mut rng);
         assert_eq!(retries.misses(), 0);
         retries.missed(second(3), MissReason::Foreign, &mut rng);
         assert_eq!(retries.misses(), 1);
-        retries.lives(second(4));
+        retries.on_proof_of_life(second(4));
         assert!(retries.end());
         retries.missed(second(5), MissReason::Foreign, &mut rng);
         assert!(!retries.end(), "excused anew");
@@ -202,7 +202,7 @@ mod tests {
     fn the_silence_of_a_device_that_answered_is_confirmed_and_that_of_a_stranger_is_not() {
         let (mut retries, mut rng) = (Retries::new(), Rng::new(1));
         assert!(!retries.is_urgent());
-        retries.lives(second(1));
+        retries.on_proof_of_life(second(1));
         for _ in 0..CONFIRMATIONS {
             retries.missed(second(2), MissReason::Silence, &mut rng);
             assert!(retries.is_urgent());
@@ -210,13 +210,16 @@ mod tests {
         }
         retries.missed(second(3), MissReason::Silence, &mut rng);
         assert!(!retries.is_urgent() && retries.is_confirmed());
-        assert_eq!(retries.rank(second(3)), retries.next(second(3)) + PATIENCE);
+        assert_eq!(
+            retries.rank(second(3)),
+            retries.next(second(3)) + LONGEST_OVERTAKING
+        );
     }
 
     #[test]
     fn the_first_miss_leaves_a_device_with_other_requests_out_of_doubt_unless_many_miss() {
         let (mut retries, mut rng) = (Retries::new(), Rng::new(1));
-        retries.lives(second(1));
+        retries.on_proof_of_life(second(1));
         assert!(!retries.is_in_doubt(0));
         retries.missed(second(2), MissReason::Silence, &mut rng);
         assert!(!retries.is_in_doubt(1) && retries.is_in_doubt(0));

@@ -29,7 +29,7 @@ use crate::spec::LineSpec;
 use crate::field::polled_device::recent_max::{MEMORY, RecentMax};
 
 /// How many replies must come before anything is known.
-const ENOUGH: u32 = 4;
+const LEAST_REPLIES: u32 = 4;
 
 /// The shortest wait on a serial line. Adapters hold bytes back for 16 ms and this process
 /// may be late; a shorter wait would gain the neighbours of a dead unit next to nothing.
@@ -173,18 +173,19 @@ impl Timeout {
     }
 
     /// Returns how long to wait for a reply that takes `reply` on the wire, after this many
-    /// misses in a row; `hurry`: some unit was asked and never heard.
+    /// misses in a row; `is_quick`: some unit was asked and never heard.
     #[must_use]
-    pub fn after(&self, misses: u32, reply: Duration, hurry: bool) -> Duration {
+    pub fn after(&self, misses: u32, reply: Duration, is_quick: bool) -> Duration {
         let never_heard = self.seen == 0 && self.slowest.get().is_zero();
         let quick = match self.is_numbered {
             true => QUICK_NUMBERED,
             false => QUICK,
         };
-        if hurry && never_heard && (misses % QUICK_TRIES != 1 || self.is_numbered && misses == 1) {
+        if is_quick && never_heard && (misses % QUICK_TRIES != 1 || self.is_numbered && misses == 1)
+        {
             return (self.floor * quick).max(self.floor + reply).min(self.most);
         }
-        if self.seen < ENOUGH {
+        if self.seen < LEAST_REPLIES {
             return self.most;
         }
         let slowest = self.slowest.get();

@@ -52,17 +52,17 @@ impl PolledDevice {
     pub(in crate::field) fn command(
         &self,
         write: &BusWrite,
-        patience: Duration,
+        reply_timeout: Duration,
         now: Mono,
     ) -> Option<Request> {
-        Some(self.command_request(self.write_of(write)?, patience, now))
+        Some(self.command_request(self.write_of(write)?, reply_timeout, now))
     }
 
     /// Returns the request that reads this block for a command.
     pub(in crate::field) fn command_read(
         &self,
         block: ReadBlock,
-        patience: Duration,
+        reply_timeout: Duration,
         now: Mono,
     ) -> Request {
         let trusted = !self.trust.is_among_others(now) && !self.doubted(&block);
@@ -71,14 +71,14 @@ impl PolledDevice {
         Request {
             trusted,
             points: block.points,
-            ..self.command_request((block.address, shape, body), patience, now)
+            ..self.command_request((block.address, shape, body), reply_timeout, now)
         }
     }
 
     fn command_request(
         &self,
         (address, shape, body): (BlockAddress, ReplyShape, RequestBody),
-        patience: Duration,
+        reply_timeout: Duration,
         now: Mono,
     ) -> Request {
         Request {
@@ -86,7 +86,7 @@ impl PolledDevice {
             to: self.address,
             // A write may take longer than any read was seen to take, and so may the first read
             // behind it.
-            timeout: patience.min(self.reply_wait.most()),
+            timeout: reply_timeout.min(self.reply_wait.most()),
             serial: self.serial.clone(),
             points: Vec::new(),
             turnaround: self.turnaround,
@@ -116,8 +116,8 @@ impl PolledDevice {
         if request.is_write() {
             self.trust.write_ended(now, request, outcome);
         } else {
-            let standing = self.trust.standing(request);
-            self.trust.ended(now, request, outcome, standing, 0);
+            let certainty = self.trust.certainty(request);
+            self.trust.ended(now, request, outcome, certainty, 0);
             if request.trusted && matches!(outcome, Outcome::Answered(_)) {
                 self.values.took(&self.profile, &request.points, now);
             }
@@ -125,7 +125,7 @@ impl PolledDevice {
         self.busy = false;
         let evidence = evidence_of(outcome);
         match evidence {
-            LivenessEvidence::Alive(_) => self.lives(now),
+            LivenessEvidence::Alive(_) => self.on_proof_of_life(now),
             LivenessEvidence::Missed(miss) => return LivenessEvidence::RequestFailed(miss),
             LivenessEvidence::RequestFailed(_) => {}
         }

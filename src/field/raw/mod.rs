@@ -14,19 +14,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::field::stale::shared_stale_reply::ReplyClass;
-use crate::spec::raw::Question;
+use crate::spec::raw::RawQuestion;
 
 pub mod part;
 pub mod receive;
 
-pub use crate::spec::raw::{Check, Fixed, Part, ReplyEnd, ReplyMarks, Sum, Template};
+pub use crate::spec::raw::{Check, Fixed, ReplyEnd, ReplyMarks, ReplyPart, Sum, Template};
 pub use crate::spec::raw::{check, reply, template};
 pub use receive::Receiver;
 
 /// Returns for each question a number that it shares with the questions whose replies cannot
 /// be told from its own, directly or through others.
 #[must_use]
-pub fn alike_groups(questions: &[Arc<Question>]) -> Vec<usize> {
+pub fn alike_groups(questions: &[Arc<RawQuestion>]) -> Vec<usize> {
     let mut like: Vec<usize> = (0..questions.len()).collect();
     for (i, a) in questions.iter().enumerate() {
         for (j, b) in questions.iter().enumerate().skip(i + 1) {
@@ -47,8 +47,8 @@ pub fn alike_groups(questions: &[Arc<Question>]) -> Vec<usize> {
 /// shares with all questions whose replies cannot be told from its own. `None` where those
 /// are its own device's only.
 #[must_use]
-pub fn reply_classes(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>>> {
-    let all: Vec<Arc<Question>> = devices.concat();
+pub fn reply_classes(devices: &[&[Arc<RawQuestion>]]) -> Vec<Vec<Option<ReplyClass>>> {
+    let all: Vec<Arc<RawQuestion>> = devices.concat();
     let likes = alike_groups(&all);
     let owners = devices.iter().enumerate();
     let owners: Vec<usize> = owners
@@ -64,7 +64,7 @@ pub fn reply_classes(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>
         shared.then_some(ReplyClass(number))
     };
     let mut reply_classes = likes.iter().map(class);
-    let take = |qs: &&[Arc<Question>]| reply_classes.by_ref().take(qs.len()).collect();
+    let take = |qs: &&[Arc<RawQuestion>]| reply_classes.by_ref().take(qs.len()).collect();
     devices.iter().map(take).collect()
 }
 
@@ -72,10 +72,10 @@ pub fn reply_classes(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>
 mod tests {
     use super::*;
 
-    fn question(begins: &[u8], end: ReplyEnd) -> Arc<Question> {
+    fn question(begins: &[u8], end: ReplyEnd) -> Arc<RawQuestion> {
         let bytes = begins.to_vec();
         let fixed = Some(Fixed { at: 0, bytes }).filter(|f| !f.bytes.is_empty());
-        Arc::new(Question {
+        Arc::new(RawQuestion {
             name: "q".into(),
             request: Template::parse("01", None).unwrap(),
             reply: ReplyMarks {
@@ -95,7 +95,7 @@ mod tests {
         let b = question(b">02", ReplyEnd::Length(9));
         let long = question(b">01", ReplyEnd::Length(12));
         let any = question(b"", ReplyEnd::Terminator(b"\r".to_vec()));
-        let of = |all: &[&Arc<Question>]| {
+        let of = |all: &[&Arc<RawQuestion>]| {
             let all: Vec<_> = all.iter().map(|q| Arc::clone(q)).collect();
             alike_groups(&all)
         };
@@ -107,10 +107,10 @@ mod tests {
 
     #[test]
     fn a_frame_says_which_question_it_answers() {
-        let carried = |q: Arc<Question>| {
-            Arc::new(Question {
+        let carried = |q: Arc<RawQuestion>| {
+            Arc::new(RawQuestion {
                 carried: Some(crate::base::UnitId(1)),
-                ..Question::clone(&q)
+                ..RawQuestion::clone(&q)
             })
         };
         let one = [

@@ -12,7 +12,7 @@ use crate::field::receiver::{FrameFinder, OtherTraffic};
 pub type Receiver = crate::field::receiver::Receiver<Finder>;
 
 /// How listening ended; the reply is whole.
-pub type Verdict = crate::field::receiver::Verdict<Vec<u8>>;
+pub type ListeningEnd = crate::field::receiver::ListeningEnd<Vec<u8>>;
 
 /// What was sent, and the shape of its reply.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl FrameFinder for Finder {
         }))
     }
 
-    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         let Some(search) = &mut self.0 else {
             traffic.count_noise(1);
             return None;
@@ -56,7 +56,7 @@ impl FrameFinder for Finder {
         search.byte(byte, traffic)
     }
 
-    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         self.0.as_mut()?.silence(traffic)
     }
 
@@ -91,7 +91,7 @@ struct Search {
 }
 
 impl Search {
-    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         if self.babbling {
             traffic.count_noise(1);
             return None;
@@ -112,7 +112,7 @@ impl Search {
 
     /// Notes that the line has fallen silent: what is unfinished now stays unfinished, or is
     /// whole, if silence is how a reply ends.
-    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd> {
         self.babbling = false;
         // A request of which only the beginning was heard back is no reply.
         let quiet = matches!(self.shape.end, ReplyEnd::Silence(_)) && !self.may_be_echo();
@@ -121,19 +121,19 @@ impl Search {
         }
         self.spoiled |= quiet && !self.unread.is_empty() && self.starts_like_reply();
         self.drop_unread(traffic);
-        std::mem::take(&mut self.spoiled).then_some(Verdict::Spoiled)
+        std::mem::take(&mut self.spoiled).then_some(ListeningEnd::Spoiled)
     }
 
     /// Returns the reply that is there; the bytes before it were noise, except those that may
     /// stand there.
-    fn verdict(&self, traffic: &mut OtherTraffic) -> Verdict {
+    fn verdict(&self, traffic: &mut OtherTraffic) -> ListeningEnd {
         let reply = self.reply().to_vec();
         let before = self.unread.len() - reply.len();
         let before = self.unread.get(..before).unwrap_or_default();
         let noise = before.iter().rev();
         let noise = noise.skip_while(|b| Some(**b) == self.shape.preamble);
         traffic.count_noise(noise.count());
-        Verdict::Reply(reply)
+        ListeningEnd::Reply(reply)
     }
 
     /// Skips our own request, if it stands whole at the head of the unread bytes.

@@ -26,7 +26,7 @@ impl Budget {
     /// saved up to an ordinary timeout, with some credit to confirm a silence that has just
     /// begun.
     #[must_use]
-    pub const fn for_the_dead(now: Mono) -> Self {
+    pub const fn for_silent_devices(now: Mono) -> Self {
         Budget::new(now, 50, 500, 500)
     }
 
@@ -41,14 +41,14 @@ impl Budget {
     /// so it is seven tenths of the clock: with less, the present devices wait too long for
     /// their first poll behind the absent ones.
     #[must_use]
-    pub const fn for_strangers(now: Mono) -> Self {
+    pub const fn for_never_answered(now: Mono) -> Self {
         Budget::new(now, 700, 1000, 0)
     }
 
     /// Returns a full budget for requests of a lower priority that have waited for a whole
     /// interval: a tenth of the clock, however much the higher priorities ask for.
     #[must_use]
-    pub const fn for_the_lower(now: Mono) -> Self {
+    pub const fn for_lower_priorities(now: Mono) -> Self {
         Budget::new(now, 100, 500, 0)
     }
 
@@ -134,7 +134,7 @@ mod tests {
     fn in_the_long_run_a_twentieth_of_the_clock_is_spent() {
         let attempt = Duration::from_millis(500);
         let mut now = Mono::START;
-        let mut budget = Budget::for_the_dead(now);
+        let mut budget = Budget::for_silent_devices(now);
         let mut spent = Duration::ZERO;
         while now < Mono::from_micros(1_000_000_000) {
             if budget.allows(now) {

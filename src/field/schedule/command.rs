@@ -36,7 +36,7 @@ pub(crate) struct BusRequest {
     /// From when on it is not sent any more.
     pub(crate) until: Mono,
     /// The longest wait for the reply, if the device's own is not shorter.
-    pub(crate) patience: Duration,
+    pub(crate) reply_timeout: Duration,
     /// Whether it follows a request of the same command with nothing in between: the share of
     /// commands does not keep it waiting.
     pub(crate) goes_on: bool,
@@ -124,7 +124,7 @@ pub(crate) struct WaitingCommand {
 
 /// The commands of one line.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Commands {
+pub(crate) struct WaitingCommands {
     waiting: VecDeque<WaitingCommand>,
     /// The requests that were handed out; one of a device at most.
     under_way: BTreeMap<DeviceId, CommandId>,
@@ -133,7 +133,7 @@ pub(crate) struct Commands {
     taken: u64,
 }
 
-impl Commands {
+impl WaitingCommands {
     /// Takes a command, behind all others.
     pub(crate) fn take(&mut self, command: BusRequest) -> Result<CommandId, NotSent> {
         let of_device = |w: &&WaitingCommand| w.command.device == command.device;

@@ -124,14 +124,14 @@ impl Schedule {
         let device = next.command.device;
         let polled_device = self.devices.iter_mut().find(|s| s.device() == device)?;
         polled_device.serve(turn);
-        let patience = next.command.patience;
+        let reply_timeout = next.command.reply_timeout;
         let request = match next.command.request {
             CommandRequest::Write(write) => {
-                let request = polled_device.command(&write, patience, now)?;
+                let request = polled_device.command(&write, reply_timeout, now)?;
                 self.runs.writes(next.id);
                 request
             }
-            CommandRequest::Read(block) => polled_device.command_read(block, patience, now),
+            CommandRequest::Read(block) => polled_device.command_read(block, reply_timeout, now),
         };
         let out = RequestUnderWay {
             harm: None,

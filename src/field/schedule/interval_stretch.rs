@@ -33,7 +33,7 @@ use crate::spec::Priority;
 pub const BEHIND_AFTER: Duration = Duration::from_secs(10);
 
 /// Poll slots that are lost at least this often are lost all the time.
-const RESPITE: Duration = Duration::from_millis(2500);
+const LOSS_MEMORY: Duration = Duration::from_millis(2500);
 
 /// A line that rests for a larger part of the time than one in this many could serve more
 /// than it does: a poll slot lost on such a line is lost to a long transaction, not to an
@@ -114,7 +114,7 @@ struct Losses {
 
 /// What changed about a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum StretchChange {
     /// The intervals of the class are longer than configured by this factor, in thousandths.
     Stretched(u64),
     /// The intervals of the class are as configured again.
@@ -155,7 +155,7 @@ impl IntervalStretch {
         offered: Offered,
     ) -> Duration {
         self.busy = self.busy.or(Some(now)).filter(|_| waits);
-        self.losses = self.losses.filter(|l| now.since(l.last) < RESPITE);
+        self.losses = self.losses.filter(|l| now.since(l.last) < LOSS_MEMORY);
         if let Some(losses) = &mut self.losses {
             losses.rested += rested;
         }
@@ -185,7 +185,7 @@ impl IntervalStretch {
     }
 
     /// Returns a change that is worth reporting.
-    pub(crate) fn poll(&mut self, now: Mono) -> Option<Change> {
+    pub(crate) fn poll(&mut self, now: Mono) -> Option<StretchChange> {
         let elapsed = now.since(self.since);
         if elapsed < WINDOW {
             return None;
@@ -198,11 +198,11 @@ impl IntervalStretch {
         match self.told {
             false if factor >= WORTH_TELLING => {
                 self.told = true;
-                Some(Change::Stretched(factor))
+                Some(StretchChange::Stretched(factor))
             }
             true if factor <= AS_CONFIGURED => {
                 self.told = false;
-                Some(Change::Kept)
+                Some(StretchChange::Kept)
             }
             _ => None,
         }
@@ -259,7 +259,11 @@ mod tests {
     };
 
     /// Runs a line that is behind by half for `seconds`, in turns of 100 ms.
-    fn half_behind(tempo: &mut IntervalStretch, now: &mut Mono, seconds: u64) -> Vec<Change> {
+    fn half_behind(
+        tempo: &mut IntervalStretch,
+        now: &mut Mono,
+        seconds: u64,
+    ) -> Vec<StretchChange> {
         let end = *now + Duration::from_secs(seconds);
         let mut told = Vec::new();
         while *now < end {
@@ -308,7 +312,7 @@ mod tests {
         let mut now = Mono::START;
         let told = half_behind(&mut tempo, &mut now, 600);
         assert_eq!(told.len(), 1, "{told:?}");
-        let Change::Stretched(factor) = told[0] else {
+        let StretchChange::Stretched(factor) = told[0] else {
             panic!("{told:?}")
         };
         assert!((1990..=2010).contains(&factor), "{factor}");
@@ -318,7 +322,7 @@ mod tests {
             tempo.turn(now, false, Duration::ZERO, Duration::ZERO, DOUBLE);
             told.extend(tempo.poll(now));
         }
-        assert_eq!(told, [Change::Kept]);
+        assert_eq!(told, [StretchChange::Kept]);
         assert_eq!(half_behind(&mut tempo, &mut now, 60).len(), 1, "anew");
     }
 
@@ -353,7 +357,7 @@ mod tests {
         // 2.5 times: of 110 s that count, 66 stood still.
         assert!(stood <= Duration::from_secs(75), "{stood:?}");
         assert!(
-            matches!(told[..], [Change::Stretched(factor)] if factor <= 2500),
+            matches!(told[..], [StretchChange::Stretched(factor)] if factor <= 2500),
             "{told:?}"
         );
     }
@@ -368,6 +372,9 @@ mod tests {
             tempo.turn(now, true, Duration::from_secs(3600), Duration::ZERO, DOUBLE);
             told.extend(tempo.poll(now));
         }
-        assert!(matches!(told[..], [Change::Stretched(_)]), "{told:?}");
+        assert!(
+            matches!(told[..], [StretchChange::Stretched(_)]),
+            "{told:?}"
+        );
     }
 }

@@ -203,7 +203,7 @@ fn of_a_priority_between_two_others_the_frequent_and_the_rare_fare_alike() {
 }
 
 /// Returns the first and the last report of an overload: what was reported when.
-fn strains(line: &mut Line, until: u64) -> Vec<(u64, Overload)> {
+fn overloads(line: &mut Line, until: u64) -> Vec<(u64, Overload)> {
     let mut told = Vec::new();
     while line.now < Mono::from_micros(until * 1_000_000) {
         let second = line.now.as_micros() / 1_000_000;
@@ -218,7 +218,7 @@ fn an_overload_is_told_once_with_who_causes_it_and_once_when_it_is_over() {
     let mut kinds = vec![kind(&[(1000, Normal)]); 15];
     kinds.push(kind(&[(200, Normal)]));
     let mut line = Line::new(tcp(), kinds, 75);
-    let told = strains(&mut line, 3600);
+    let told = overloads(&mut line, 3600);
     let [
         (
             second,
@@ -245,7 +245,7 @@ fn an_overload_is_told_once_with_who_causes_it_and_once_when_it_is_over() {
         (DeviceId(15), Duration::from_millis(200))
     );
     line.cost = Duration::from_millis(30);
-    let told = strains(&mut line, 7200);
+    let told = overloads(&mut line, 7200);
     assert!(
         matches!(told[..], [(_, Overload::Over { priority: Normal })]),
         "{told:?}"
@@ -257,7 +257,7 @@ fn what_a_dead_device_costs_is_no_overload() {
     let mut line = Line::new(tcp(), vec![kind(&[(500, Normal)]); 8], 47);
     line.until(60);
     line.dead = vec![3];
-    assert_eq!(strains(&mut line, 1800), []);
+    assert_eq!(overloads(&mut line, 1800), []);
 }
 
 fn any_requests() -> impl Strategy<Value = Vec<ProfileSpec>> {

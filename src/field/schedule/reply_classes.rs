@@ -4,7 +4,7 @@
 use super::*;
 use crate::field::raw;
 use crate::spec::Protocol;
-use crate::spec::raw::Question;
+use crate::spec::raw::RawQuestion;
 
 /// Gives each device the reply classes that its questions share with other devices.
 pub(super) fn assign_reply_classes(polled_devices: &mut [PolledDevice]) {
@@ -16,8 +16,8 @@ pub(super) fn assign_reply_classes(polled_devices: &mut [PolledDevice]) {
         Protocol::Raw(questions) => questions.clone(),
         Protocol::Modbus | Protocol::Dlt645(_) => Vec::new(),
     };
-    let questions: Vec<Vec<Arc<Question>>> = profiles.iter().map(questions).collect();
-    let questions: Vec<&[Arc<Question>]> = questions.iter().map(Vec::as_slice).collect();
+    let questions: Vec<Vec<Arc<RawQuestion>>> = profiles.iter().map(questions).collect();
+    let questions: Vec<&[Arc<RawQuestion>]> = questions.iter().map(Vec::as_slice).collect();
     for (polled_device, reply_classes) in polled_devices
         .iter_mut()
         .zip(raw::reply_classes(&questions))

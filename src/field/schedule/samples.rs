@@ -5,7 +5,7 @@
 
 use super::Schedule;
 use crate::base::{LivenessEvidence, Mono};
-use crate::field::polled_device::adaptive_plan::Finding;
+use crate::field::polled_device::adaptive_plan::DeviceFinding;
 use crate::field::receiver::OverheardReply;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::BusAddress;
@@ -67,7 +67,7 @@ impl Schedule {
 
     fn tell_duplicates(&mut self) {
         while let Some(device) = self.duplicates.poll() {
-            self.findings.push_back(Finding::UnitTwice { device });
+            self.findings.push_back(DeviceFinding::UnitTwice { device });
         }
     }
 }

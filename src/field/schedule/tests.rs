@@ -354,12 +354,12 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
         // Later than a copy right behind its reply would come.
         now = now + COPIES * 2;
         assert_eq!(s.overheard(now, BusAddress::Modbus(UnitId(1))), None);
-        let told: Vec<Finding> = (0..told)
-            .map(|_| Finding::RepliesTwice {
+        let told: Vec<DeviceFinding> = (0..told)
+            .map(|_| DeviceFinding::RepliesTwice {
                 device: DeviceId(0),
             })
             .collect();
-        let found: Vec<Finding> = std::iter::from_fn(|| s.poll_finding()).collect();
+        let found: Vec<DeviceFinding> = std::iter::from_fn(|| s.poll_finding()).collect();
         assert_eq!(found, told);
     }
     let timeout = asked[0].1.timeout;
@@ -664,7 +664,7 @@ fn a_unit_that_somebody_else_asks_all_the_time_is_asked_and_not_believed() {
                 NextAction::NotBefore(at, _) => now = at,
                 NextAction::Idle => panic!("idle"),
             }
-            let others = |f: &Finding| matches!(f, Finding::OthersAsk { device } if device.0 == 0);
+            let others = |f: &DeviceFinding| matches!(f, DeviceFinding::OthersAsk { device } if device.0 == 0);
             told += std::iter::from_fn(|| s.poll_finding())
                 .filter(others)
                 .count();
@@ -714,7 +714,8 @@ fn a_second_master_of_a_unit_that_is_switched_off_since_is_reported_once() {
             NextAction::NotBefore(at, _) => now = at,
             NextAction::Idle => panic!("idle"),
         }
-        let others = |f: &Finding| matches!(f, Finding::OthersAsk { device } if device.0 == 0);
+        let others =
+            |f: &DeviceFinding| matches!(f, DeviceFinding::OthersAsk { device } if device.0 == 0);
         let found = std::iter::from_fn(|| s.poll_finding());
         told += found.filter(others).count();
     }

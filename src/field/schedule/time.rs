@@ -7,7 +7,7 @@ use super::Schedule;
 use crate::base::Mono;
 use crate::field::polled_device::PolledDevice;
 use crate::field::polled_device::poll_slot::PollSlot;
-use crate::field::schedule::interval_stretch::{Change, Offered, Overload, RequestLoad};
+use crate::field::schedule::interval_stretch::{Offered, Overload, RequestLoad, StretchChange};
 use crate::spec::Priority;
 
 impl Schedule {
@@ -43,12 +43,12 @@ impl Schedule {
             for slot in self.devices.iter_mut().flat_map(PolledDevice::slots_mut) {
                 if slot.block().priority == priority {
                     slot.put_off(stood);
-                    slot.lose(now);
+                    slot.skip_poll(now);
                 }
             }
             if let Some(change) = tempo.poll(now) {
-                let strain = self.overload(priority, change);
-                self.overloads.push_back(strain);
+                let overload = self.overload(priority, change);
+                self.overloads.push_back(overload);
             }
         }
         for polled_device in &mut self.devices {
@@ -78,8 +78,8 @@ impl Schedule {
         })
     }
 
-    fn overload(&self, priority: Priority, change: Change) -> Overload {
-        let Change::Stretched(factor) = change else {
+    fn overload(&self, priority: Priority, change: StretchChange) -> Overload {
+        let StretchChange::Stretched(factor) = change else {
             return Overload::Over { priority };
         };
         let load: u64 = Priority::ALL.iter().map(|p| self.offered(*p)).sum();

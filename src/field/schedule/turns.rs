@@ -10,7 +10,7 @@ use super::Schedule;
 use crate::base::Mono;
 use crate::field::polled_device;
 use crate::field::polled_device::failing::Failing;
-use crate::field::polled_device::poll_slot::PATIENCE;
+use crate::field::polled_device::poll_slot::LONGEST_OVERTAKING;
 use crate::field::polled_device::{PolledDevice, RETRY_CEILING};
 use crate::field::schedule::budget::Budget;
 use crate::spec::Priority;
@@ -100,7 +100,10 @@ impl Schedule {
                 // A request that has just failed gives way to the requests that show why, and
                 // to all that are not asked for a while if they fail again.
                 let late = match slot.failing() {
-                    Some(_) => slot.block().interval.clamp(PATIENCE, RETRY_CEILING),
+                    Some(_) => slot
+                        .block()
+                        .interval
+                        .clamp(LONGEST_OVERTAKING, RETRY_CEILING),
                     None => Duration::ZERO,
                 };
                 let order = (slot.rank() + late, polled_device.served(), i, j);
@@ -236,7 +239,7 @@ impl Schedule {
             impact: harm,
             confirms: false,
             may_go_before: harm == Impact::Loss,
-            rank: slot.due() + PATIENCE,
+            rank: slot.due() + LONGEST_OVERTAKING,
         };
         (attempt, s.served())
     }

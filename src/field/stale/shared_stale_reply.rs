@@ -33,7 +33,7 @@ use crate::field::stale::stale_reply::PROMPT;
 const RECOVERY: u32 = 4;
 
 /// Of this many rests after a miss the others are read in all but one.
-const SPARED: u32 = 16;
+const DEFERRAL_RATIO: u32 = 16;
 
 /// All questions of one line whose replies cannot be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +106,7 @@ impl SharedStaleReplies {
 
     /// Notes that a device of this reply class was tried in vain, this device or a neighbour.
     pub fn tried(&mut self, now: Mono, class: ReplyClass, timeout: Duration) {
-        let until = now + timeout.saturating_mul(RECOVERY * SPARED);
+        let until = now + timeout.saturating_mul(RECOVERY * DEFERRAL_RATIO);
         self.spared.insert(class, until);
     }
 

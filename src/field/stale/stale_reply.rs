@@ -79,10 +79,10 @@ pub const PROMPT: u32 = 2;
 pub const COPIES: Duration = DELIVERY_GAP;
 
 /// For how many response timeouts replies that pass by keep back a request that is due.
-const PATIENCE: u32 = 2;
+const DELAY_TIMEOUTS: u32 = 2;
 
 /// How long a unit that repeated itself is expected to do so again.
-const HABIT: Duration = Duration::from_secs(600);
+const REPEATER_MEMORY: Duration = Duration::from_secs(600);
 
 /// The stale replies that may come from one unit.
 #[derive(Clone, Debug, Default)]
@@ -127,7 +127,7 @@ impl StaleReplies {
     /// any time.
     #[must_use]
     pub fn kept_back_until(&self, now: Mono, due: Mono, timeout: Duration) -> Option<Mono> {
-        let patient = |passing: Mono| passing.max(due) + timeout.saturating_mul(PATIENCE);
+        let patient = |passing: Mono| passing.max(due) + timeout.saturating_mul(DELAY_TIMEOUTS);
         let quiet = match (self.any_copy, self.passing) {
             (Some(quiet), Some(passing)) => Some(quiet.min(patient(passing))),
             (quiet, _) => quiet,
@@ -229,7 +229,7 @@ impl StaleReplies {
     /// request that was given up or, if there is none, a copy.
     pub fn passed_by(&mut self, now: Mono, timeout: Duration) {
         match self.is_clear() {
-            true => self.repeats = Some(now + HABIT),
+            true => self.repeats = Some(now + REPEATER_MEMORY),
             // A unit that was late by this much may be so again.
             false => self.missed = Some(now),
         }

@@ -204,7 +204,7 @@ impl Identify {
     /// Returns what the device says of itself: vendor, product, revision and more, by the numbers
     /// of their objects.
     #[must_use]
-    pub fn says(&self) -> BTreeMap<u8, String> {
+    pub fn identification_objects(&self) -> BTreeMap<u8, String> {
         let objects = self.said.values().filter_map(|said| match said {
             IdentificationContent::Objects(objects) => Some(objects),
             _ => None,
@@ -507,7 +507,7 @@ mod tests {
             [] => None,
         });
         assert_eq!(names(&matches), ["vendor"]);
-        let says = identify.says();
+        let says = identify.identification_objects();
         assert_eq!(says[&0], "Schneider Electric");
         assert_eq!(says[&1], "PM5");
     }

@@ -360,7 +360,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spec::dlt645::Address;
+    use crate::spec::dlt645::MeterAddress;
 
     const RTU: Option<Framing> = Some(Framing::Rtu);
 
@@ -504,11 +504,11 @@ mod tests {
     #[test]
     fn a_meter_answers_the_wildcard_with_its_own_address() {
         let question = SurveyQuestion::Dlt645 {
-            address: Address::ANY,
+            address: MeterAddress::ANY,
             control: 0x13,
             data: Vec::new(),
         };
-        let meter = Address::parse("000000000161").unwrap();
+        let meter = MeterAddress::parse("000000000161").unwrap();
         let answer = Frame {
             address: meter,
             control: meter_frame::Control(0x93),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::field::dlt645::frame::RESPONSE;
 use crate::spec::Characters;
-use crate::spec::dlt645::{Address, Edition};
+use crate::spec::dlt645::{Edition, MeterAddress};
 use crate::spec::survey::{HeardFrame, SurveyQuestion, SurveyReply, SurveyRequest};
 
 /// How long a meter is waited for: the time within which it has to answer, and a margin for an
@@ -54,10 +54,10 @@ pub struct MeterSighting {
 pub struct MeterSearch {
     characters: Option<Characters>,
     /// The patterns to ask, the next one last.
-    left: Vec<(Address, Edition)>,
-    asked: Option<(Address, Edition)>,
+    left: Vec<(MeterAddress, Edition)>,
+    asked: Option<(MeterAddress, Edition)>,
     requests: usize,
-    found: BTreeMap<Address, MeterSighting>,
+    found: BTreeMap<MeterAddress, MeterSighting>,
     /// Whether several meters met.
     met: bool,
 }
@@ -69,8 +69,8 @@ impl MeterSearch {
         MeterSearch {
             characters,
             left: vec![
-                (Address::ANY, Edition::Y1997),
-                (Address::ANY, Edition::Y2007),
+                (MeterAddress::ANY, Edition::Y1997),
+                (MeterAddress::ANY, Edition::Y2007),
             ],
             asked: None,
             requests: 0,
@@ -81,7 +81,7 @@ impl MeterSearch {
 
     /// Returns the meters that were found so far.
     #[must_use]
-    pub const fn found(&self) -> &BTreeMap<Address, MeterSighting> {
+    pub const fn found(&self) -> &BTreeMap<MeterAddress, MeterSighting> {
         &self.found
     }
 
@@ -105,13 +105,13 @@ impl MeterSearch {
             }
             let (address, edition) = self.left.pop()?;
             // A meter that has answered in one edition is not searched for in the other.
-            if address == Address::ANY && edition == Edition::Y1997 && !self.found.is_empty() {
+            if address == MeterAddress::ANY && edition == Edition::Y1997 && !self.found.is_empty() {
                 continue;
             }
             self.requests += 1;
             self.asked = Some((address, edition));
             let which = usize::from(edition == Edition::Y1997);
-            let (control, data) = match (address == Address::ANY, edition) {
+            let (control, data) = match (address == MeterAddress::ANY, edition) {
                 (true, Edition::Y2007) => (READ_ADDRESS, Vec::new()),
                 _ => (READ[which], ENERGY[which].to_vec()),
             };
@@ -154,7 +154,7 @@ impl MeterSearch {
     }
 
     /// Has the addresses asked that this pattern covers, two digits more at a time.
-    fn narrow(&mut self, pattern: Address, edition: Edition) {
+    fn narrow(&mut self, pattern: MeterAddress, edition: Edition) {
         let wire = pattern.to_wire();
         let Some(at) = wire.iter().position(|byte| *byte == ANY_TWO) else {
             return;
@@ -165,7 +165,7 @@ impl MeterSearch {
         for two in (0..100u8).rev() {
             let mut narrower = wire;
             narrower[at] = ((two / 10) << 4) | (two % 10);
-            self.left.push((Address::from_wire(narrower), edition));
+            self.left.push((MeterAddress::from_wire(narrower), edition));
         }
     }
 }
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     /// Returns what these meters, each alone or all at once, make the search hear.
-    fn heard(question: &SurveyQuestion, meters: &[Address]) -> SurveyReply {
+    fn heard(question: &SurveyQuestion, meters: &[MeterAddress]) -> SurveyReply {
         let SurveyQuestion::Dlt645 {
             address, control, ..
         } = question
@@ -204,7 +204,10 @@ mod tests {
     }
 
     fn found(meters: &[&str]) -> (Vec<String>, usize) {
-        let meters: Vec<_> = meters.iter().map(|m| Address::parse(m).unwrap()).collect();
+        let meters: Vec<_> = meters
+            .iter()
+            .map(|m| MeterAddress::parse(m).unwrap())
+            .collect();
         let mut search = MeterSearch::new(None);
         let mut requests = 0;
         while let Some(request) = search.next_request() {

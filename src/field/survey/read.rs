@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::reply::{self, ReadReply};
 use crate::base::Value;
 use crate::field::decode::point::decode;
-use crate::field::decode::refusal::Refusal;
+use crate::field::decode::refusal::NoValueReason;
 use crate::field::dlt645::ask::{
     ErrorWord, MeterOperation, Part, Reassembly, ReassemblyResult, Reply,
 };
@@ -44,7 +44,7 @@ pub struct PointRead {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRead {
     /// The reply holds none.
-    NoValue(Refusal),
+    NoValue(NoValueReason),
     /// The device refused with this exception.
     Exception(u8),
     /// The meter refused, for these reasons.

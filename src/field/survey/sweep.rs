@@ -104,12 +104,12 @@ pub struct SweepOrder {
     /// How long the first byte of a reply is waited for.
     pub wait: Duration,
     /// How long a device that has stopped answering is waited for, in all.
-    pub patience: Duration,
+    pub longest_pause: Duration,
 }
 
 /// What an entry turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum EntryClass {
     /// It is there, and held this when it was read; a bit holds 0 or 1.
     Value(u16),
     /// The device refuses it with this code; 2 says that there is no such address.
@@ -182,7 +182,7 @@ pub struct Sweep {
     order: SweepOrder,
     rest: VecDeque<Table>,
     table: Option<TableSweep>,
-    found: BTreeMap<(Table, u16), Entry>,
+    found: BTreeMap<(Table, u16), EntryClass>,
     /// Requests that were answered, if only by a refusal, by table and length.
     known_reads: BTreeMap<(Table, bool), ReadRequest>,
     phase: Phase,
@@ -341,7 +341,7 @@ impl Sweep {
 
     /// Returns the entries that are classed.
     #[must_use]
-    pub const fn found(&self) -> &BTreeMap<(Table, u16), Entry> {
+    pub const fn found(&self) -> &BTreeMap<(Table, u16), EntryClass> {
         &self.found
     }
 
@@ -498,7 +498,7 @@ impl Sweep {
             return;
         }
         self.phase = match self.paused {
-            paused if paused >= self.order.patience => Phase::Over(SweepEnd::Gone),
+            paused if paused >= self.order.longest_pause => Phase::Over(SweepEnd::Gone),
             paused => Phase::Paused(known_read, paused.clamp(FIRST_PAUSE, LONGEST_PAUSE)),
         };
     }
@@ -520,7 +520,7 @@ impl Sweep {
             }
             ReadReply::Exception(code) => {
                 self.busy += u64::from(matches!(code, 5 | 6) && ask.count == 1);
-                self.refused(ask, Entry::Refused(code));
+                self.refused(ask, EntryClass::Refused(code));
             }
             ReadReply::Silence => {
                 self.tries.silences += 1;
@@ -552,10 +552,10 @@ impl Sweep {
             return;
         }
         let entry = match self.tries.code {
-            Some(code) => Entry::Refused(code),
-            None => Entry::Silent,
+            Some(code) => EntryClass::Refused(code),
+            None => EntryClass::Silent,
         };
-        if ask.count == 1 && entry == Entry::Silent {
+        if ask.count == 1 && entry == EntryClass::Silent {
             self.silent += 1;
         }
         self.refused(&ask, entry);
@@ -578,7 +578,7 @@ impl Sweep {
             table.checked(false);
         } else {
             for (address, value) in (ask.start..=u16::MAX).zip(&values) {
-                let entry = Entry::Value(*value);
+                let entry = EntryClass::Value(*value);
                 self.found.entry((ask.table, address)).or_insert(entry);
             }
             table.granted(ask.count, lengths);
@@ -587,7 +587,7 @@ impl Sweep {
         self.phase = Phase::Sweeping;
     }
 
-    fn refused(&mut self, ask: &ReadRequest, entry: Entry) {
+    fn refused(&mut self, ask: &ReadRequest, entry: EntryClass) {
         let lengths = match ask.table.is_bits() {
             true => &self.bits,
             false => &self.registers,
@@ -598,7 +598,7 @@ impl Sweep {
             return;
         };
         // Code 1 is about the function, not about the address (§7).
-        let is_function = entry == Entry::Refused(1);
+        let is_function = entry == EntryClass::Refused(1);
         if table.is_checking() {
             table.checked(is_function);
             if table.lacks_function() {

@@ -29,7 +29,7 @@ use crate::spec::{Characters, Framing};
 
 /// How long a unit is waited for: most meters answer within 20 ms, and 247 requests at 9600 bit/s
 /// with this wait take 8.0 s.
-pub const BRIEFLY: Duration = Duration::from_millis(24);
+pub const SHORT_WAIT: Duration = Duration::from_millis(24);
 
 /// Within which time after its request a unit may have caused noise.
 const SUSPECT: Duration = Duration::from_millis(160);
@@ -163,7 +163,7 @@ enum End {
 
 impl UnitScan {
     /// Searches these units in this order: at these characters and in this framing, or with the
-    /// line's own. Each is waited for so long: [`BRIEFLY`], or longer where nothing may be
+    /// line's own. Each is waited for so long: [`SHORT_WAIT`], or longer where nothing may be
     /// missed.
     #[must_use]
     pub fn new(
@@ -529,7 +529,7 @@ mod tests {
     /// after that each question to unit 1 is answered so. Returns what was found, and how often
     /// unit 1 was asked.
     fn scanned(answer: &dyn Fn() -> SurveyReply) -> (BTreeMap<UnitId, Sighting>, usize) {
-        let mut scan = UnitScan::new((1..=3).map(UnitId), None, None, BRIEFLY);
+        let mut scan = UnitScan::new((1..=3).map(UnitId), None, None, SHORT_WAIT);
         let (mut now, mut asked) = (Mono::START, 0);
         while let Some(request) = scan.next_request() {
             let unit = request.question.address().unit();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::UnitId;
-use crate::spec::dlt645::{Address, Edition, WriteAccess};
+use crate::spec::dlt645::{Edition, MeterAddress, WriteAccess};
 use crate::spec::{BusAddress, DeviceSpec, ProfileSpec, Protocol, Table};
 
 use crate::field::dlt645;
@@ -114,7 +114,7 @@ impl Encoder {
         };
         dlt645::MeterRequest {
             // Only a meter is asked for data.
-            address: self.address.meter().unwrap_or(Address::ANY),
+            address: self.address.meter().unwrap_or(MeterAddress::ANY),
             operation,
         }
     }

@@ -2,8 +2,8 @@
 //! the outcome, in any protocol.
 //!
 //! Contract: send [`Transaction::request`]; report every byte that comes and every pause of
-//! [`Transaction::pause`]. [`Step::Again`] means that there is another request to send (a
-//! datum of DL/T 645 that comes in several frames), [`Step::Over`] carries the outcome.
+//! [`Transaction::pause`]. [`TransactionStep::Again`] means that there is another request to send (a
+//! datum of DL/T 645 that comes in several frames), [`TransactionStep::Over`] carries the outcome.
 //! Without a step when time is up the transaction ended with [`Transaction::miss`]. This
 //! module has no clock.
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::MissReason;
-use crate::spec::raw::{Question, ReplyEnd};
+use crate::spec::raw::{RawQuestion, ReplyEnd};
 use crate::spec::{BusAddress, Framing};
 
 use self::request::{Outcome, Request, RequestBody};
@@ -23,14 +23,14 @@ use super::dlt645::{self, frame};
 use super::modbus::{Data, Reply};
 use super::raw;
 use crate::field::line::silence::Silence;
-use crate::field::modbus::rtu::Verdict;
+use crate::field::modbus::rtu::ListeningEnd;
 use crate::field::modbus::write::ModbusRequest;
 use crate::field::modbus::{ascii, rtu};
 use crate::field::receiver::{Mismatch, OtherTraffic};
 
 /// How a transaction goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum TransactionStep {
     /// The transaction is over.
     Over(Outcome),
     /// There is more to ask for: [`Transaction::request`] is another one now.
@@ -65,7 +65,7 @@ enum FrameReceiver {
     Rtu(usize, rtu::Receiver),
     Ascii(usize, ascii::Receiver),
     Dlt645(dlt645::MeterRequest, Option<Reassembly>, dlt645::Receiver),
-    Raw(Arc<Question>, raw::Receiver),
+    Raw(Arc<RawQuestion>, raw::Receiver),
 }
 
 impl Transaction {
@@ -77,7 +77,7 @@ impl Transaction {
             (RequestBody::Write(write), framing) => {
                 modbus(ModbusRequest::Write(write.clone()), framing)
             }
-            (RequestBody::Dlt645(ask), _) => meter(ask.clone(), None),
+            (RequestBody::Dlt645(ask), _) => dlt645_receiver(ask.clone(), None),
             (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
                 // Some devices confirm a write with the request once more.
@@ -117,7 +117,7 @@ impl Transaction {
     }
 
     /// Takes the bytes that came.
-    pub fn push(&mut self, bytes: &[u8]) -> Option<Step> {
+    pub fn push(&mut self, bytes: &[u8]) -> Option<TransactionStep> {
         match &mut self.receiver {
             FrameReceiver::Rtu(_, receiver) => {
                 let verdict = receiver.push(bytes)?;
@@ -129,7 +129,7 @@ impl Transaction {
             }
             FrameReceiver::Dlt645(_, _, receiver) => {
                 let verdict = receiver.push(bytes)?;
-                Some(self.meter(verdict))
+                Some(self.on_dlt645(verdict))
             }
             FrameReceiver::Raw(_, receiver) => {
                 let verdict = receiver.push(bytes)?;
@@ -139,7 +139,7 @@ impl Transaction {
     }
 
     /// Notes that the line has been silent for [`Transaction::pause`].
-    pub fn silence(&mut self) -> Option<Step> {
+    pub fn silence(&mut self) -> Option<TransactionStep> {
         match &mut self.receiver {
             FrameReceiver::Rtu(_, receiver) => {
                 let verdict = receiver.silence()?;
@@ -151,7 +151,7 @@ impl Transaction {
             }
             FrameReceiver::Dlt645(_, _, receiver) => {
                 let verdict = receiver.silence()?;
-                Some(self.meter(verdict))
+                Some(self.on_dlt645(verdict))
             }
             FrameReceiver::Raw(_, receiver) => {
                 let verdict = receiver.silence()?;
@@ -163,10 +163,10 @@ impl Transaction {
     /// Notes a pause where a pause ends no frame, because bytes come as the network delivers
     /// them: a reply behind noise is taken, and bytes that have come to their end and are no
     /// reply are settled. What may still become a reply is kept.
-    pub fn on_pause(&mut self) -> Option<Step> {
+    pub fn on_pause(&mut self) -> Option<TransactionStep> {
         let mut silenced = self.clone();
         let step = silenced.silence()?;
-        if matches!(step, Step::Over(Outcome::Missed(_))) && !self.is_full() {
+        if matches!(step, TransactionStep::Over(Outcome::Missed(_))) && !self.is_full() {
             return None;
         }
         *self = silenced;
@@ -202,7 +202,7 @@ impl Transaction {
         }
     }
 
-    fn modbus(&mut self, verdict: Verdict) -> Step {
+    fn modbus(&mut self, verdict: ListeningEnd) -> TransactionStep {
         let bytes = |pdu| match self.receiver {
             FrameReceiver::Ascii(..) => ascii::frame_len(pdu),
             FrameReceiver::Rtu(..) | FrameReceiver::Dlt645(..) | FrameReceiver::Raw(..) => {
@@ -214,19 +214,23 @@ impl Transaction {
             FrameReceiver::Dlt645(..) | FrameReceiver::Raw(..) => 0,
         };
         let (reply, outcome) = match verdict {
-            Verdict::Reply(Reply::Answer(data)) => (Some(bytes(asked)), Outcome::Answered(data)),
-            Verdict::Reply(Reply::Confirmed) => (Some(bytes(asked)), Outcome::Confirmed),
-            Verdict::Reply(Reply::Exception(code)) => (Some(bytes(2)), Outcome::Exception(code)),
-            Verdict::Reply(Reply::Stranger) => (None, Outcome::Missed(MissReason::Foreign)),
-            Verdict::Spoiled => (None, Outcome::Missed(MissReason::Garbled)),
+            ListeningEnd::Reply(Reply::Answer(data)) => {
+                (Some(bytes(asked)), Outcome::Answered(data))
+            }
+            ListeningEnd::Reply(Reply::Confirmed) => (Some(bytes(asked)), Outcome::Confirmed),
+            ListeningEnd::Reply(Reply::Exception(code)) => {
+                (Some(bytes(2)), Outcome::Exception(code))
+            }
+            ListeningEnd::Reply(Reply::Stranger) => (None, Outcome::Missed(MissReason::Foreign)),
+            ListeningEnd::Spoiled => (None, Outcome::Missed(MissReason::Garbled)),
         };
         self.reply = reply;
-        Step::Over(outcome)
+        TransactionStep::Over(outcome)
     }
 
-    fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
-        use crate::field::receiver::Verdict::{Reply as Received, Spoiled};
-        let garbled = Step::Over(Outcome::Missed(MissReason::Garbled));
+    fn on_dlt645(&mut self, verdict: dlt645::receive::ListeningEnd) -> TransactionStep {
+        use crate::field::receiver::ListeningEnd::{Reply as Received, Spoiled};
+        let garbled = TransactionStep::Over(Outcome::Missed(MissReason::Garbled));
         let FrameReceiver::Dlt645(ask, reassembly, _) = &mut self.receiver else {
             return garbled;
         };
@@ -234,39 +238,43 @@ impl Transaction {
             Received(dlt645::Reply::Answer(part)) => part,
             Received(dlt645::Reply::Refusal(word)) => {
                 self.reply = Some(frame::len(1));
-                return Step::Over(Outcome::Refused(word));
+                return TransactionStep::Over(Outcome::Refused(word));
             }
             Received(dlt645::Reply::Stranger) => {
-                return Step::Over(Outcome::Missed(MissReason::Foreign));
+                return TransactionStep::Over(Outcome::Missed(MissReason::Foreign));
             }
             Spoiled => return garbled,
         };
         self.reply = Some(frame::len(ask.echoed() + part.data.len()));
         let reassembled = match (reassembly.take(), &ask.operation) {
             (Some(reassembly), _) => reassembly.go_on(part),
-            (None, MeterOperation::Write { .. }) => return Step::Over(Outcome::Confirmed),
+            (None, MeterOperation::Write { .. }) => {
+                return TransactionStep::Over(Outcome::Confirmed);
+            }
             (None, MeterOperation::Read { id, length }) => Reassembly::begin(*id, *length, part),
             (None, _) => ReassemblyResult::Whole(part.data),
         };
         match reassembled {
-            ReassemblyResult::Whole(data) => Step::Over(Outcome::Answered(Data::Bytes(data))),
+            ReassemblyResult::Whole(data) => {
+                TransactionStep::Over(Outcome::Answered(Data::Bytes(data)))
+            }
             ReassemblyResult::Unfit => garbled,
             ReassemblyResult::Next(ask, reassembly) => {
                 self.collect();
-                (self.request, self.receiver) = meter(ask, Some(reassembly));
+                (self.request, self.receiver) = dlt645_receiver(ask, Some(reassembly));
                 self.frames = self.frames.saturating_add(1);
-                Step::Again
+                TransactionStep::Again
             }
         }
     }
 
-    fn raw(&mut self, verdict: raw::receive::Verdict) -> Step {
-        Step::Over(match verdict {
-            raw::receive::Verdict::Reply(bytes) => {
+    fn raw(&mut self, verdict: raw::receive::ListeningEnd) -> TransactionStep {
+        TransactionStep::Over(match verdict {
+            raw::receive::ListeningEnd::Reply(bytes) => {
                 self.reply = Some(bytes.len());
                 Outcome::Answered(Data::Bytes(bytes))
             }
-            raw::receive::Verdict::Spoiled => Outcome::Missed(MissReason::Garbled),
+            raw::receive::ListeningEnd::Spoiled => Outcome::Missed(MissReason::Garbled),
         })
     }
 
@@ -405,7 +413,10 @@ fn modbus(call: ModbusRequest, framing: Framing) -> (Vec<u8>, FrameReceiver) {
     }
 }
 
-fn meter(ask: dlt645::MeterRequest, reassembly: Option<Reassembly>) -> (Vec<u8>, FrameReceiver) {
+fn dlt645_receiver(
+    ask: dlt645::MeterRequest,
+    reassembly: Option<Reassembly>,
+) -> (Vec<u8>, FrameReceiver) {
     let receiver = dlt645::Receiver::new(ask.clone());
     let request = frame_of(&ask);
     (request, FrameReceiver::Dlt645(ask, reassembly, receiver))
@@ -460,12 +471,12 @@ impl RawIdleListener {
     }
 
     /// Ends the listening: after the reply, or a spoilt one, everything is noise.
-    fn judge(&mut self, verdict: Option<raw::receive::Verdict>) {
+    fn judge(&mut self, verdict: Option<raw::receive::ListeningEnd>) {
         let Some(verdict) = verdict else {
             return;
         };
         let last = self.take_noise();
-        let reply = matches!(verdict, raw::receive::Verdict::Reply(_));
+        let reply = matches!(verdict, raw::receive::ListeningEnd::Reply(_));
         self.traffic.overheard.extend(last.filter(|_| reply));
     }
 
@@ -582,22 +593,22 @@ mod tests {
 
     #[test]
     fn the_late_reply_to_the_last_raw_question_is_recognised_and_once() {
-        let mut passing = after_the_question();
-        passing.push(b"\xFF>12");
-        assert!(passing.is_reading());
-        passing.push(b"34\r");
-        let traffic = passing.take_traffic();
+        let mut listener = after_the_question();
+        listener.push(b"\xFF>12");
+        assert!(listener.is_reading());
+        listener.push(b"34\r");
+        let traffic = listener.take_traffic();
         assert_eq!((traffic.overheard, traffic.noise), (vec![ASKED], 1));
-        passing.push(b">1234\r");
-        let traffic = passing.take_traffic();
+        listener.push(b">1234\r");
+        let traffic = listener.take_traffic();
         assert_eq!((traffic.overheard, traffic.noise), (Vec::new(), 6));
     }
 
     #[test]
     fn what_is_no_raw_reply_is_noise() {
-        let mut passing = after_the_question();
-        passing.push(b"1234");
-        passing.silence();
-        assert_eq!(passing.take_traffic().overheard, Vec::new());
+        let mut listener = after_the_question();
+        listener.push(b"1234");
+        listener.silence();
+        assert_eq!(listener.take_traffic().overheard, Vec::new());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceId, MissReason, Mono};
-use crate::spec::raw::Question;
+use crate::spec::raw::RawQuestion;
 use crate::spec::{BusAddress, SerialSpec};
 
 use crate::field::dlt645;
@@ -120,7 +120,7 @@ impl Request {
     /// Returns what Modbus TCP sends: a request of Modbus, or a question that is carried
     /// there. `None` for what needs a line of its own.
     #[must_use]
-    pub fn call(&self) -> Option<ModbusRequest> {
+    pub fn modbus_request(&self) -> Option<ModbusRequest> {
         match &self.body {
             RequestBody::Modbus(ask) => Some(ModbusRequest::Read(*ask)),
             RequestBody::Write(write) => Some(ModbusRequest::Write(write.clone())),
@@ -155,7 +155,7 @@ pub enum RequestBody {
     /// A request of DL/T 645.
     Dlt645(dlt645::MeterRequest),
     /// A question of a protocol without a standard.
-    Raw(Arc<Question>),
+    Raw(Arc<RawQuestion>),
 }
 
 /// How a transaction ended.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Coordinator;
 use crate::base::{DeviceId, LinkDown, LogEvent, LogSubject, LogoutReason, Mono, Now, Wake, Wall};
 use crate::cloud::{Session, link_words};
-use crate::control::Question;
+use crate::control::SurveyFrame;
 use crate::control::metrics::{EventFigures, Figures};
 use crate::control::picture::{
     BusState, Cloud, Device, DeviceEvent, Link, LinkFailure, NextChange, PastEvent, Point, Port,
@@ -275,7 +275,7 @@ impl Coordinator {
                 .response_timeout
                 .or(port.map(|p| p.response_timeout))
                 .map_or(0, millis),
-            question: SurveyQuestion::of_device(device).map(|question| Question::of(&question)),
+            question: SurveyQuestion::of_device(device).map(|question| SurveyFrame::of(&question)),
             refusal: match self.cloud.session(id) {
                 Session::RetryBlocked { code, .. } => Some(code.0),
                 _ => None,

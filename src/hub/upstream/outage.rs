@@ -10,7 +10,7 @@ use crate::spec::{DeviceSpec, Spec};
 use crate::spool::{SEGMENT_BYTES, SpoolLimits, bytes_per_value};
 
 /// Some time of the wall clock, in milliseconds.
-const DAWN: i64 = 1_767_225_600_000;
+const SAMPLE_TIME: i64 = 1_767_225_600_000;
 
 /// How many values are encoded to see how large a value is.
 const SAMPLE: usize = 20_000;
@@ -39,7 +39,7 @@ pub enum OutageStore {
 /// How long an outage is borne.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OutageForecast {
-    keeper: OutageStore,
+    store: OutageStore,
     room: u64,
     fills_in: Duration,
 }
@@ -54,9 +54,9 @@ impl OutageForecast {
     ) -> Option<OutageForecast> {
         let store = &spec.cloud.store;
         let value_bytes = value_bytes(spec, readings)?;
-        let (keeper, room) = match store.enabled {
+        let (outage_store, room) = match store.enabled {
             true => {
-                let keeper = OutageStore::Store {
+                let outage_store = OutageStore::Store {
                     bytes: store.bytes,
                     value_bytes,
                     age: store.age,
@@ -65,13 +65,13 @@ impl OutageForecast {
                 // A whole segment gives way to the next.
                 let segment = SpoolLimits::of(store).segment_bytes;
                 let filled = store.bytes.saturating_sub(segment);
-                (keeper, (filled as f64 / value_bytes) as u64)
+                (outage_store, (filled as f64 / value_bytes) as u64)
             }
             false => (OutageStore::Memory, spec.cloud.post.queue as u64),
         };
         let fills_in = Duration::try_from_secs_f64(room as f64 / per_second);
         Some(OutageForecast {
-            keeper,
+            store: outage_store,
             room,
             fills_in: fills_in.unwrap_or(Duration::MAX),
         })
@@ -79,8 +79,8 @@ impl OutageForecast {
 
     /// Returns where values wait.
     #[must_use]
-    pub const fn keeper(&self) -> OutageStore {
-        self.keeper
+    pub const fn store(&self) -> OutageStore {
+        self.store
     }
 
     /// Returns how many values there is room for.
@@ -92,7 +92,7 @@ impl OutageForecast {
     /// Returns the length of an outage from which on values are lost.
     #[must_use]
     pub fn lasts(&self) -> Duration {
-        match self.keeper {
+        match self.store {
             OutageStore::Store { age, .. } => self.fills_in.min(age),
             OutageStore::Memory => self.fills_in,
         }
@@ -167,7 +167,7 @@ fn stored(device: &DeviceSpec, at: Duration, value: &PeriodicValue) -> Option<St
         product_key: device.product_key.clone(),
         device_name: device.device_name.clone(),
         identifier: point.id.as_str().into(),
-        at: StoredTime::Wall(Wall::from_millis(DAWN.saturating_add(since))),
+        at: StoredTime::Wall(Wall::from_millis(SAMPLE_TIME.saturating_add(since))),
         value: value.value.clone().into(),
     })
 }

@@ -140,7 +140,7 @@ fn an_outage_lasts_until_there_is_no_room_or_values_are_too_old() {
     without.cloud.store.enabled = false;
     let without = upstream(&Arc::new(without));
     let without = without.outage().unwrap();
-    assert_eq!(without.keeper(), OutageStore::Memory);
+    assert_eq!(without.store(), OutageStore::Memory);
     assert_eq!(without.lasts(), Duration::from_secs(100_000 / 100));
 }
 
@@ -267,7 +267,7 @@ fn the_size_of_a_stored_value_is_near_what_an_outage_takes() {
     ] {
         let spec = fleet(devices, points);
         let upstream = upstream(&spec);
-        let OutageStore::Store { value_bytes, .. } = upstream.outage().unwrap().keeper() else {
+        let OutageStore::Store { value_bytes, .. } = upstream.outage().unwrap().store() else {
             panic!("there is a store");
         };
         let taken = stored(&spec, values);

@@ -5,7 +5,7 @@
 
 use super::columns::{Column, Columns};
 use crate::import::number;
-use crate::import::remark::Finding;
+use crate::import::remark::RemarkCause;
 use crate::import::table::Row;
 
 /// Units that stand behind a factor where the row has no unit of its own. A percentage is not
@@ -39,7 +39,7 @@ pub(super) struct Factors {
     /// The unit that stands behind the factor, if the row has none of its own.
     pub measure: Option<String>,
     /// What was seen, and what there is to say about it.
-    pub remarks: Vec<(String, Finding)>,
+    pub remarks: Vec<(String, RemarkCause)>,
 }
 
 /// What one cell says.
@@ -64,7 +64,7 @@ impl Factors {
         let scale = match (told, places) {
             (Some(CellMeaning::Decimals(n)), _) if decimals == Decimals::Factor => {
                 let seen = columns.factor(row).to_owned();
-                factors.remarks.push((seen, Finding::Decimals));
+                factors.remarks.push((seen, RemarkCause::Decimals));
                 tenth(n)
             }
             (Some(CellMeaning::Decimals(n)), _) => {
@@ -79,7 +79,7 @@ impl Factors {
                     (..) if is_same => Some(by),
                     _ => {
                         let seen = format!("{by}, {n}");
-                        factors.remarks.push((seen, Finding::Precision));
+                        factors.remarks.push((seen, RemarkCause::Precision));
                         None
                     }
                 }
@@ -99,11 +99,13 @@ impl Factors {
         };
         factors.scale = factors.divided(scale, columns.cell(row, Column::Divisor), measure);
         let addend = columns.cell(row, Column::Addend);
-        factors.offset = match said(addend, measure, &mut None) {
+        factors.offset = match parse_cell(addend, measure, &mut None) {
             CellMeaning::Nothing => None,
             CellMeaning::Number(text) => number::addend(text),
             CellMeaning::Decimals(_) | CellMeaning::Unclear => {
-                factors.remarks.push((addend.to_owned(), Finding::Factor));
+                factors
+                    .remarks
+                    .push((addend.to_owned(), RemarkCause::Factor));
                 None
             }
         };
@@ -115,21 +117,21 @@ impl Factors {
         let text = columns.factor(row);
         let is_precision = columns.cell(row, Column::Factor).is_empty() && !text.is_empty();
         if is_precision && number::whole(text).is_some() {
-            self.remarks.push((text.to_owned(), Finding::Precision));
+            self.remarks.push((text.to_owned(), RemarkCause::Precision));
             return Some(CellMeaning::Unclear);
         }
         let found = match is_precision && text.ends_with('%') {
             true => CellMeaning::Unclear,
-            false => said(text, measure, &mut self.measure),
+            false => parse_cell(text, measure, &mut self.measure),
         };
         match found {
             CellMeaning::Nothing => None,
             CellMeaning::Number(by) if is_equal(&by, "0") => {
-                self.remarks.push((text.to_owned(), Finding::Factor));
+                self.remarks.push((text.to_owned(), RemarkCause::Factor));
                 Some(CellMeaning::Unclear)
             }
             CellMeaning::Unclear => {
-                self.remarks.push((text.to_owned(), Finding::Factor));
+                self.remarks.push((text.to_owned(), RemarkCause::Factor));
                 Some(CellMeaning::Unclear)
             }
             found => Some(found),
@@ -144,14 +146,14 @@ impl Factors {
             whole.filter(|n| *n <= MOST_DECIMALS)
         });
         if found.is_none() && !is_blank(text) {
-            self.remarks.push((text.to_owned(), Finding::Factor));
+            self.remarks.push((text.to_owned(), RemarkCause::Factor));
         }
         found
     }
 
     /// Divides a factor by the divisor of the row.
     fn divided(&mut self, scale: Option<String>, divisor: &str, measure: &str) -> Option<String> {
-        let by = match said(divisor, measure, &mut None) {
+        let by = match parse_cell(divisor, measure, &mut None) {
             CellMeaning::Nothing => return scale.and_then(number::factor),
             CellMeaning::Number(by) => Some(by),
             CellMeaning::Decimals(_) | CellMeaning::Unclear => None,
@@ -161,7 +163,7 @@ impl Factors {
         let is_clear = !self.remarks.iter().any(|(_, finding)| is_loss(*finding));
         let quotient = by.and_then(|by| number::decimal(&format!("{one}/{by}")));
         if quotient.is_none() {
-            self.remarks.push((divisor.to_owned(), Finding::Factor));
+            self.remarks.push((divisor.to_owned(), RemarkCause::Factor));
         }
         quotient.filter(|_| is_clear).and_then(number::factor)
     }
@@ -171,12 +173,12 @@ impl Factors {
 const MOST_DECIMALS: u8 = 9;
 
 /// Whether the remark says that a factor is left out.
-const fn is_loss(finding: Finding) -> bool {
-    matches!(finding, Finding::Factor | Finding::Precision)
+const fn is_loss(finding: RemarkCause) -> bool {
+    matches!(finding, RemarkCause::Factor | RemarkCause::Precision)
 }
 
 /// Returns what a cell says; the unit behind its number goes to `unit` if the row has none.
-fn said(text: &str, measure: &str, unit: &mut Option<String>) -> CellMeaning {
+fn parse_cell(text: &str, measure: &str, unit: &mut Option<String>) -> CellMeaning {
     if is_blank(text) {
         return CellMeaning::Nothing;
     }

@@ -18,7 +18,7 @@ pub(super) fn points(kind: FileKind, text: &str) -> Vec<String> {
     lines.map(map).collect()
 }
 
-pub(super) fn findings(kind: FileKind, text: &str) -> Vec<Finding> {
+pub(super) fn findings(kind: FileKind, text: &str) -> Vec<RemarkCause> {
     let wishes = Wishes {
         kind: Some(kind),
         ..Wishes::default()
@@ -72,7 +72,7 @@ fn only_be_be_has_both_high_first_in_modpoll_and_an_unknown_word_the_words_low_f
 #[test]
 fn a_device_of_modpoll_may_have_a_reserved_unit_id() {
     let text = "device,a,254\npoll,input_register,0,9,BE_BE\nref,x,3,uint16,r\n";
-    assert!(!findings(FileKind::Modpoll, text).contains(&Finding::Unit));
+    assert!(!findings(FileKind::Modpoll, text).contains(&RemarkCause::Unit));
 }
 
 /// Makes a hub of Home Assistant with one entry.
@@ -113,7 +113,7 @@ fn what_home_assistant_does_with_a_value_is_told_if_it_is_not_carried_over() {
     for keys in ["min_value: 3", "max_value: 3", "scan_interval: 0"] {
         let keys = format!("address: 7, {keys}");
         let told = findings(FileKind::HomeAssistant, &hub("sensors", &keys));
-        assert!(told.contains(&Finding::Setting), "{keys}");
+        assert!(told.contains(&RemarkCause::Setting), "{keys}");
     }
 }
 
@@ -223,11 +223,14 @@ fn a_port_of_wb_mqtt_serial_that_is_switched_off_and_modules_are_told() {
         format!(r#"{{ "ports": [ {{ "path": "/dev/ttyS1", {keys} "devices": [ {device} ] }} ] }}"#)
     };
     let off = port(r#""enabled": false,"#, &device(""));
-    assert_eq!(findings(FileKind::WbMqttSerial, &off), [Finding::Disabled]);
+    assert_eq!(
+        findings(FileKind::WbMqttSerial, &off),
+        [RemarkCause::Disabled]
+    );
     let module = port("", &device(r#""protocol": "modbus_io","#));
     assert_eq!(
         findings(FileKind::WbMqttSerial, &module),
-        [Finding::Protocol]
+        [RemarkCause::Protocol]
     );
 }
 
@@ -268,7 +271,7 @@ fn a_float_of_telegraf_that_was_a_number_before_is_told() {
     let text = plugin(
         "slave_id = 1\nholding_registers = [ { name = \"e\", byte_order = \"ABCD\", data_type = \"FLOAT32\", address = [5, 6] } ]",
     );
-    assert!(findings(FileKind::Telegraf, &text).contains(&Finding::FloatOrNumber));
+    assert!(findings(FileKind::Telegraf, &text).contains(&RemarkCause::FloatOrNumber));
 }
 
 #[test]
@@ -277,7 +280,7 @@ fn telegraf_without_a_unit_id_asks_unit_0_and_without_a_table_holding_registers(
     let imported = of(&plugin(coil)).unwrap();
     assert_eq!(imported.devices[0].unit, Some(0));
     let line = format!("[[inputs.modbus]]\nname = \"d\"\ncontroller = \"/dev/ttyS1\"\n{coil}\n");
-    assert!(findings(FileKind::Telegraf, &line).contains(&Finding::Unit));
+    assert!(findings(FileKind::Telegraf, &line).contains(&RemarkCause::Unit));
     let request = "configuration_type = \"request\"\n[[inputs.modbus.request]]\nfields = [ { address = 5, name = \"e\", type = \"INT16\" } ]";
     assert_eq!(
         points(FileKind::Telegraf, &plugin(request)),
@@ -294,7 +297,7 @@ fn only_the_style_that_telegraf_is_told_counts() {
         points(FileKind::Telegraf, &text),
         ["f, table: coil, address: 7"]
     );
-    assert!(findings(FileKind::Telegraf, &text).contains(&Finding::Disabled));
+    assert!(findings(FileKind::Telegraf, &text).contains(&RemarkCause::Disabled));
 }
 
 /// Makes a meter of evcc with one register.
@@ -335,5 +338,5 @@ fn the_decodings_of_evcc_mean_what_it_reads() {
 
 #[test]
 fn a_register_of_evcc_without_a_type_is_none() {
-    assert!(findings(FileKind::Evcc, &register("decode: int16")).contains(&Finding::Table));
+    assert!(findings(FileKind::Evcc, &register("decode: int16")).contains(&RemarkCause::Table));
 }

@@ -7,17 +7,17 @@ fn list(text: &str) -> Vec<String> {
     points(FileKind::RegisterList, text)
 }
 
-fn told(text: &str) -> Vec<Finding> {
+fn told(text: &str) -> Vec<RemarkCause> {
     findings(FileKind::RegisterList, text)
         .into_iter()
-        .filter(|f| !matches!(f, Finding::NoPort | Finding::NoDevice))
-        .filter(|f| !matches!(f, Finding::TableAssumed | Finding::TypeAssumed))
-        .filter(|f| *f != Finding::IdentifierMade)
+        .filter(|f| !matches!(f, RemarkCause::NoPort | RemarkCause::NoDevice))
+        .filter(|f| !matches!(f, RemarkCause::TableAssumed | RemarkCause::TypeAssumed))
+        .filter(|f| *f != RemarkCause::IdentifierMade)
         .collect()
 }
 
 /// Returns the factor of a cell under a head, and what is told about it.
-fn factor(head: &str, kind: &str, cell: &str, unit: &str) -> (String, Vec<Finding>) {
+fn factor(head: &str, kind: &str, cell: &str, unit: &str) -> (String, Vec<RemarkCause>) {
     let text = format!("name,address,type,{head},unit\na,0,{kind},{cell},{unit}\n");
     let line = list(&text).remove(0);
     let keys = line.split(", ").skip(4);
@@ -27,7 +27,11 @@ fn factor(head: &str, kind: &str, cell: &str, unit: &str) -> (String, Vec<Findin
 
 #[test]
 fn a_number_of_decimals_or_an_accuracy_is_no_factor() {
-    let (lost, unclear, decimals) = (Finding::Factor, Finding::Precision, Finding::Decimals);
+    let (lost, unclear, decimals) = (
+        RemarkCause::Factor,
+        RemarkCause::Precision,
+        RemarkCause::Decimals,
+    );
     for (head, kind, cell, unit, wanted, finding) in [
         ("精度", "u16", "2位小数", "V", "scale: 0.01", Some(decimals)),
         ("精度", "u16", "0.5级", "W", "", Some(lost)),
@@ -85,7 +89,7 @@ fn decimals_beside_a_factor_are_not_counted_twice() {
     for (factor, decimals, wanted, finding) in [
         ("1", "1", "scale: 0.1", None),
         ("0.1", "1", "scale: 0.1", None),
-        ("30", "2", "", Some(Finding::Precision)),
+        ("30", "2", "", Some(RemarkCause::Precision)),
         ("30", "0", "scale: 30", None),
     ] {
         let text = format!("name,address,type,变比,小数位数\na,0,u16,{factor},{decimals}\n");
@@ -105,9 +109,9 @@ fn a_factor_is_divided_by_the_divisor_of_its_row() {
         ("2", "10", "scale: 0.2", None),
         ("", "10", "scale: 0.1", None),
         ("1", "1", "", None),
-        ("0.5级", "10", "", Some(Finding::Factor)),
-        ("2", "0", "", Some(Finding::Factor)),
-        ("", "3", "", Some(Finding::Factor)),
+        ("0.5级", "10", "", Some(RemarkCause::Factor)),
+        ("2", "0", "", Some(RemarkCause::Factor)),
+        ("", "3", "", Some(RemarkCause::Factor)),
     ] {
         let text = format!("name,address,type,scale,divisor\na,0,u16,{factor},{divisor}\n");
         let line = list(&text).remove(0);
@@ -125,12 +129,12 @@ fn a_bit_that_is_none_of_a_register_is_told_and_not_imported() {
         ("u16", "4-7", "type: u16, bits: 4..7", None),
         ("", "7~4", "type: u16, bits: 4..7", None),
         ("bool", "-", "type: bit, bit: 0", None),
-        ("bool", "17", "", Some(Finding::Bit)),
-        ("bool", "4-7", "", Some(Finding::Bit)),
-        ("u16", "low", "", Some(Finding::Bit)),
-        ("u32", "3", "", Some(Finding::Bit)),
+        ("bool", "17", "", Some(RemarkCause::Bit)),
+        ("bool", "4-7", "", Some(RemarkCause::Bit)),
+        ("u16", "low", "", Some(RemarkCause::Bit)),
+        ("u32", "3", "", Some(RemarkCause::Bit)),
         ("u32", "0", "type: u32", None),
-        ("bool", "0-9223372036854775807", "", Some(Finding::Bit)),
+        ("bool", "0-9223372036854775807", "", Some(RemarkCause::Bit)),
     ] {
         let text = format!("name,address,type,bit\nother,9,bool,0\na,0,{kind},{bit}\n");
         let line = list(&text).get(1).cloned().unwrap_or_default();
@@ -147,15 +151,15 @@ fn bits_up_to_16_count_from_1_unless_one_is_0() {
     for (line, wanted) in lines.iter().zip(["bit: 0", "bit: 15", "bits: 4..7"]) {
         assert!(line.ends_with(wanted), "{line}");
     }
-    assert_eq!(told(from_one), [Finding::BitsFromOne]);
+    assert_eq!(told(from_one), [RemarkCause::BitsFromOne]);
     let both = "name,address,type,bit\na,0,bool,0\nb,0,bool,16\n";
-    assert_eq!((list(both).len(), told(both)), (1, vec![Finding::Bit]));
+    assert_eq!((list(both).len(), told(both)), (1, vec![RemarkCause::Bit]));
 }
 
 #[test]
 fn a_column_that_is_not_known_is_told() {
     let text = "No,name,address,type,Max,Decimals,Remark\n1,a,0,u16,300,1,hall\n";
-    assert_eq!(told(text), [Finding::Column, Finding::Column]);
+    assert_eq!(told(text), [RemarkCause::Column, RemarkCause::Column]);
     assert_eq!(told("name,address,type\na,0,u16\n"), []);
 }
 
@@ -169,7 +173,7 @@ fn each_slave_of_a_list_is_a_device_and_those_with_the_same_points_have_one_prof
     };
     let text = "slave id,name,address,type\n1,U,0,u16\n2,I,0,u16\n3#,U,0,u16\n";
     assert_eq!(devices(text), (vec![(1, 0), (2, 1), (3, 0)], 2));
-    assert!(!findings(FileKind::RegisterList, text).contains(&Finding::NoDevice));
+    assert!(!findings(FileKind::RegisterList, text).contains(&RemarkCause::NoDevice));
     let joined = "slave id,name,address,type\n,X,9,u16\n1,U,0,u16\n,I,1,u16\n300,P,2,u16\n";
     assert_eq!(
         (devices(joined), list(joined).len()),
@@ -177,7 +181,7 @@ fn each_slave_of_a_list_is_a_device_and_those_with_the_same_points_have_one_prof
     );
     assert_eq!(
         told(joined),
-        [Finding::Unit, Finding::UnitAbove, Finding::Unit]
+        [RemarkCause::Unit, RemarkCause::UnitAbove, RemarkCause::Unit]
     );
     let none = "slave id,name,address,type\n,U,0,u16\n,I,1,u16\n";
     assert_eq!((devices(none), told(none)), ((vec![(1, 0)], 1), vec![]));
@@ -194,23 +198,23 @@ fn a_range_of_addresses_is_counted_as_its_first_is_written() {
             None,
         ),
         ("address (hex)", "FE-101", "address: 254, type: u64", None),
-        ("address (hex)", "9-12", "", Some(Finding::Registers)),
+        ("address (hex)", "9-12", "", Some(RemarkCause::Registers)),
         ("address", "0x0010-0011", "address: 16, type: u32", None),
         ("address", "9-12", "address: 9, type: u64", None),
-        ("address", "12-9", "", Some(Finding::Registers)),
-        ("address", "12-x", "", Some(Finding::Registers)),
-        ("address", "0-65535", "", Some(Finding::Registers)),
+        ("address", "12-9", "", Some(RemarkCause::Registers)),
+        ("address", "12-x", "", Some(RemarkCause::Registers)),
+        ("address", "0-65535", "", Some(RemarkCause::Registers)),
         (
             "address",
             "0~9223372036854775807",
             "",
-            Some(Finding::Registers),
+            Some(RemarkCause::Registers),
         ),
         (
             "address",
             "0x0~0xFFFFFFFFFFFFFFFF",
             "",
-            Some(Finding::Registers),
+            Some(RemarkCause::Registers),
         ),
     ] {
         let text = format!("name,{head}\nother,0\na,{written}\n");
@@ -247,7 +251,7 @@ fn words_for_texts_have_their_length_or_lack_it() {
     for kind in ["ascii", "STRING", "字符串"] {
         assert_eq!(
             with(kind, ""),
-            (String::new(), vec![Finding::Length]),
+            (String::new(), vec![RemarkCause::Length]),
             "{kind}"
         );
     }

@@ -91,7 +91,7 @@ pub(crate) fn journal(unit: &str) -> String {
         "-u",
         unit,
     ];
-    let said = program::said("journalctl", &arguments, JOURNAL_WITHIN, LARGEST_JOURNAL);
+    let said = program::output_of("journalctl", &arguments, JOURNAL_WITHIN, LARGEST_JOURNAL);
     match said {
         Ok(text) if text.is_empty() => format!("no entries of {unit}\n"),
         Ok(text) => text,
@@ -105,7 +105,7 @@ pub(crate) fn unit(unit: &str) -> String {
                       ExecMainStartTimestamp,ExecMainExitTimestamp,MemoryCurrent,MemoryMax,TasksCurrent,\
                       TasksMax,StatusText,FragmentPath,DropInPaths";
     let arguments = ["show", properties, "--", unit];
-    match program::said("systemctl", &arguments, MANAGER_WITHIN, LARGEST as u64) {
+    match program::output_of("systemctl", &arguments, MANAGER_WITHIN, LARGEST as u64) {
         Ok(text) => text,
         Err(why) => format!("systemctl {why}\n"),
     }
@@ -114,7 +114,7 @@ pub(crate) fn unit(unit: &str) -> String {
 /// Returns the files of a directory and of those in it, with their sizes and modes.
 pub(crate) fn listing(directory: &Path) -> String {
     let place = directory.display().to_string();
-    match program::said(
+    match program::output_of(
         "ls",
         &["-lAR", "--", &place],
         MANAGER_WITHIN,

@@ -18,7 +18,7 @@ use super::line::Opener;
 use crate::base::{Mono, Now};
 use crate::io::system::clock::Clock;
 use crate::spec::SerialSpec;
-use crate::trace::{Line, TraceEvent, TraceEventKind};
+use crate::trace::{TraceEvent, TraceEventKind, TracedLine};
 
 /// How many listeners one port may have at the same time.
 pub const LISTENERS: usize = 4;
@@ -47,7 +47,7 @@ struct Shared {
 struct Listeners {
     listeners: Vec<Subscriber>,
     /// The first event for a new listener, and the clock that gives its time.
-    line: Option<(Clock, Line)>,
+    line: Option<(Clock, TracedLine)>,
 }
 
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl BusMonitor {
     }
 
     /// Reports what happened at `at`, a moment ago.
-    pub fn say_of(&self, clock: &Clock, at: Mono, what: impl FnOnce() -> TraceEventKind) {
+    pub fn publish_at(&self, clock: &Clock, at: Mono, what: impl FnOnce() -> TraceEventKind) {
         if self.is_on() {
             let now = clock.now();
             self.deliver(Now { mono: at, ..now }, what());
@@ -90,7 +90,7 @@ impl BusMonitor {
     }
 
     /// Reports what the line is from now on, and remembers it for later listeners.
-    pub fn line(&self, clock: &Clock, line: Line) {
+    pub fn line(&self, clock: &Clock, line: TracedLine) {
         let now = clock.now();
         {
             let mut room = self
@@ -114,12 +114,12 @@ impl BusMonitor {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             match &room.line {
-                Some((_, Line::Open(settings))) => Some(settings.tuned(serial)),
-                Some((_, Line::Closed { .. })) | None => None,
+                Some((_, TracedLine::Open(settings))) => Some(settings.tuned(serial)),
+                Some((_, TracedLine::Closed { .. })) | None => None,
             }
         };
         if let Some(settings) = open {
-            self.line(clock, Line::Open(settings));
+            self.line(clock, TracedLine::Open(settings));
         }
     }
 
@@ -331,8 +331,8 @@ mod tests {
     use crate::spec::LineSpec;
     use crate::trace::LineSettings;
 
-    fn closed() -> Line {
-        Line::Closed { why: "gone".into() }
+    fn closed() -> TracedLine {
+        TracedLine::Closed { why: "gone".into() }
     }
 
     #[tokio::test]
@@ -349,7 +349,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_comes_is_told_first_what_the_line_is() {
         let (tap, clock) = (BusMonitor::default(), Clock::system());
-        let open = Line::Open(LineSettings {
+        let open = TracedLine::Open(LineSettings {
             port: "p".into(),
             opens: "pipe".into(),
             settings: None,
@@ -378,7 +378,7 @@ mod tests {
             panic!("not a serial line");
         };
         let settings = |seen: Option<TraceEvent>| match seen.unwrap().what {
-            TraceEventKind::Line(Line::Open(settings)) => settings.settings.unwrap(),
+            TraceEventKind::Line(TracedLine::Open(settings)) => settings.settings.unwrap(),
             other => panic!("{other:?}"),
         };
         let tuned = SerialSpec {
@@ -387,7 +387,7 @@ mod tests {
         };
         // No line is open yet whose settings could change.
         tap.tuned(&clock, &tuned);
-        tap.line(&clock, Line::Open(LineSettings::of("p", &spec.line)));
+        tap.line(&clock, TracedLine::Open(LineSettings::of("p", &spec.line)));
         let mut early = tap.listen().unwrap();
         assert_eq!(settings(early.next().await), "9600 8E1");
         tap.tuned(&clock, &tuned);

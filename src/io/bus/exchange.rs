@@ -38,10 +38,10 @@ use crate::spec::survey::SurveySettings;
 use crate::spec::{Framing, LineSpec, SerialSpec};
 use crate::trace::TraceEventKind;
 
-use super::line::Line;
+use super::line::OpenLine;
 use crate::io::bus::bus_monitor::BusMonitor;
 use crate::io::bus::port_thread;
-use crate::io::bus::port_thread::LONGEST_DOZE;
+use crate::io::bus::port_thread::LONGEST_BLOCK;
 use crate::io::system::clock::Clock;
 
 mod flood;
@@ -56,7 +56,7 @@ use self::in_flight::InFlightRequest;
 pub use self::survey::Surveyed;
 
 /// A sender that talks for this long before a request is not going to stop for it.
-const BABBLE: Duration = Duration::from_secs(1);
+const LONGEST_TALK: Duration = Duration::from_secs(1);
 
 /// How long a reply that has begun in time may take to be complete behind a serial server: the
 /// speed of its line is not known here.
@@ -71,20 +71,20 @@ const REST_ON_A_LINE: Duration = Duration::from_millis(100);
 const REST_BEHIND_A_SERVER: Duration = Duration::from_millis(300);
 
 /// The largest number of bytes of one read.
-const BITE: usize = 512;
+const READ_BYTES: usize = 512;
 
 /// How many reads in a row are made before other tasks of the thread get their turn: tokio
 /// itself would let a flood have 128.
-const BITES_IN_A_ROW: u32 = 16;
+const READS_PER_TURN: u32 = 16;
 
 /// How many reads are still made when the time for a reply is over: the reply may have come in
 /// time, behind other bytes, while this process was late.
-const LATE_BITES: u32 = 8;
+const LATE_READS: u32 = 8;
 
 /// An open line, the protocol on it, and since when it has been quiet.
 #[derive(Debug)]
 pub struct Exchange {
-    line: Line,
+    line: OpenLine,
     clock: Clock,
     /// Is told what happens on the line.
     tap: BusMonitor,
@@ -124,7 +124,7 @@ pub struct Exchange {
     inflow: Inflow,
     /// How many reads were made since other tasks had their turn.
     bites: u32,
-    buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
+    buffer: Box<[u8; READ_BYTES + ascii::MAX_FRAME]>,
 }
 
 #[derive(Debug)]
@@ -170,7 +170,13 @@ impl Exchange {
     /// Makes an exchange on a line that was just opened, with the first number for its requests
     /// where the protocol numbers them.
     #[must_use]
-    pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: BusMonitor, number: u16) -> Self {
+    pub fn new(
+        line: OpenLine,
+        spec: &LineSpec,
+        clock: Clock,
+        tap: BusMonitor,
+        number: u16,
+    ) -> Self {
         let connection = spec.connection();
         let own = match spec {
             LineSpec::Serial(serial) => Some(Arc::new(serial.clone())),
@@ -209,7 +215,7 @@ impl Exchange {
             in_flight: Vec::new(),
             inflow: Inflow::new(spec, clock.now().mono),
             bites: 0,
-            buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
+            buffer: Box::new([0; READ_BYTES + ascii::MAX_FRAME]),
         }
     }
 
@@ -371,7 +377,7 @@ impl Exchange {
         &mut self,
         frame: &[u8],
         masked: Option<Vec<u8>>,
-        patience: Duration,
+        reply_timeout: Duration,
     ) -> Result<Mono, LineLoss> {
         self.mask = masked.as_ref().map(|shown| MaskedEcho::new(frame, shown));
         let start = self.clock.now().mono;
@@ -382,7 +388,7 @@ impl Exchange {
         }
         let taken = self.line.try_write(frame).map_err(|e| lost(&e, true))?;
         let rest = frame.get(taken..).unwrap_or_default();
-        let limit = self.silence.transmission(frame.len()) + patience;
+        let limit = self.silence.transmission(frame.len()) + reply_timeout;
         // A line that takes no bytes is as good as lost: flow control never releases it, or the
         // peer has stopped reading.
         match tokio::time::timeout(limit, self.line.write(rest)).await {
@@ -400,7 +406,7 @@ impl Exchange {
         let sent = (start + self.silence.transmission(frame.len())).max(self.clock.now().mono);
         self.last_byte = sent;
         self.tap
-            .say_of(&self.clock, start, || TraceEventKind::Sent {
+            .publish_at(&self.clock, start, || TraceEventKind::Sent {
                 bytes: masked.unwrap_or_else(|| frame.to_vec()),
                 until: sent,
             });
@@ -411,7 +417,7 @@ impl Exchange {
     /// bytes come the result is not `None`: each caller looks at the clock itself.
     async fn read_until(&mut self, wake: Mono) -> io::Result<Option<usize>> {
         self.bites += 1;
-        if self.bites > BITES_IN_A_ROW && !self.line.has_own_thread() {
+        if self.bites > READS_PER_TURN && !self.line.has_own_thread() {
             // Yield before the read: bytes that were read would be lost if this future were
             // dropped.
             self.bites = 0;
@@ -419,7 +425,7 @@ impl Exchange {
         }
         tokio::select! {
             biased;
-            read = self.line.read(&mut self.buffer[..BITE]) => self.came(read?).map(Some),
+            read = self.line.read(&mut self.buffer[..READ_BYTES]) => self.came(read?).map(Some),
             () = self.clock.sleep_until(wake) => Ok(None),
         }
     }
@@ -439,7 +445,7 @@ impl Exchange {
             bytes: masked.unwrap_or_else(|| came.to_vec()),
         });
         self.inflow
-            .came(now, n, n < BITE)
+            .came(now, n, n < READ_BYTES)
             .map_err(io::Error::other)?;
         let Some(echo) = self.echo.as_mut().filter(|e| e.is_due()) else {
             return Ok(n);
@@ -457,14 +463,14 @@ impl Exchange {
         if !self.line.has_own_thread() {
             return self.read_until(wake).await;
         }
-        while wake.since(self.clock.now().mono) > LONGEST_DOZE {
-            let nearly = self.clock.now().mono + LONGEST_DOZE / 2;
+        while wake.since(self.clock.now().mono) > LONGEST_BLOCK {
+            let nearly = self.clock.now().mono + LONGEST_BLOCK / 2;
             if let Some(n) = self.read_until(nearly).await? {
                 return Ok(Some(n));
             }
         }
         port_thread::block_until(&self.clock, wake);
-        let read = self.line.try_read(&mut self.buffer[..BITE])?;
+        let read = self.line.try_read(&mut self.buffer[..READ_BYTES])?;
         read.map(|n| self.came(n)).transpose()
     }
 

@@ -31,7 +31,7 @@ const ADDRESSES: usize = 16;
 
 /// An open line.
 #[derive(Debug)]
-pub enum Line {
+pub enum OpenLine {
     /// A tty that only this process may use (`TIOCEXCL` and `flock`), on a thread of its own.
     Serial(SerialStream),
     /// A connection to a Modbus TCP endpoint.
@@ -40,19 +40,19 @@ pub enum Line {
     Pipe(DuplexStream),
 }
 
-impl Line {
+impl OpenLine {
     /// Waits for bytes and returns how many came, at least one.
     ///
     /// # Errors
     /// The line is lost and must be opened anew, whatever the system's error is.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = match self {
-            Line::Serial(tty) => tty.read(buffer).await?,
-            Line::Tcp(tcp) => tcp.read(buffer).await?,
-            Line::Pipe(pipe) => pipe.read(buffer).await?,
+            OpenLine::Serial(tty) => tty.read(buffer).await?,
+            OpenLine::Tcp(tcp) => tcp.read(buffer).await?,
+            OpenLine::Pipe(pipe) => pipe.read(buffer).await?,
         };
         match (read, self) {
-            (0, Line::Serial(_)) => Err(gone("the device is gone")),
+            (0, OpenLine::Serial(_)) => Err(gone("the device is gone")),
             (0, _) => Err(gone("the other end closed the connection")),
             (n, _) => Ok(n),
         }
@@ -62,9 +62,9 @@ impl Line {
     /// while its thread slept; `None` if nothing has come.
     ///
     /// # Errors
-    /// As of [`Line::read`].
+    /// As of [`OpenLine::read`].
     pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let Line::Serial(tty) = self else {
+        let OpenLine::Serial(tty) = self else {
             return Ok(None);
         };
         match tty.try_read(buffer) {
@@ -78,7 +78,7 @@ impl Line {
     /// Blocks the thread until bytes have come, or for `limit`, on a line that has a thread of
     /// its own; there this is quicker than the runtime.
     pub fn await_bytes(&self, limit: Duration) {
-        if let Line::Serial(tty) = self {
+        if let OpenLine::Serial(tty) = self {
             kernel::await_bytes(tty, limit);
         }
     }
@@ -89,7 +89,7 @@ impl Line {
     /// # Errors
     /// The line is lost.
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Line::Serial(tty) = self else {
+        let OpenLine::Serial(tty) = self else {
             return Ok(0);
         };
         match tty.try_write(bytes) {
@@ -101,7 +101,7 @@ impl Line {
     /// Whether the user of the line may block the thread, because the thread has no other work.
     #[must_use]
     pub const fn has_own_thread(&self) -> bool {
-        matches!(self, Line::Serial(_))
+        matches!(self, OpenLine::Serial(_))
     }
 
     /// Hands all bytes to the system. They may leave later.
@@ -110,9 +110,9 @@ impl Line {
     /// The line is lost.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Line::Serial(tty) => tty.write_all(bytes).await,
-            Line::Tcp(tcp) => tcp.write_all(bytes).await,
-            Line::Pipe(pipe) => pipe.write_all(bytes).await,
+            OpenLine::Serial(tty) => tty.write_all(bytes).await,
+            OpenLine::Tcp(tcp) => tcp.write_all(bytes).await,
+            OpenLine::Pipe(pipe) => pipe.write_all(bytes).await,
         }
     }
 }
@@ -121,15 +121,15 @@ fn gone(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, why)
 }
 
-impl Line {
+impl OpenLine {
     /// Gives a tty other settings, at once: the caller has made sure that all that was sent has
     /// left. Only settings that differ cost a call. The driver is not asked whether it kept the
-    /// settings, to save the time at each request; [`Line::differs`] asks it.
+    /// settings, to save the time at each request; [`OpenLine::differs`] asks it.
     ///
     /// # Errors
     /// The line is lost, or its driver refuses the settings; then it may have a part of them.
     pub fn change_settings(&mut self, spec: &SerialSpec) -> io::Result<()> {
-        let Line::Serial(tty) = self else {
+        let OpenLine::Serial(tty) = self else {
             return Ok(());
         };
         let (data_bits, parity, stop_bits) = words_of(spec);
@@ -149,11 +149,11 @@ impl Line {
     }
 }
 
-impl Line {
+impl OpenLine {
     /// Returns which settings the line has instead of these, in words; `None` if it has these.
     #[must_use]
     pub fn differs(&self, spec: &SerialSpec) -> Option<String> {
-        let Line::Serial(tty) = self else {
+        let OpenLine::Serial(tty) = self else {
             return None;
         };
         let differs = differences(tty, spec);
@@ -230,9 +230,9 @@ pub enum Opener {
 
 /// A line that was just opened.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedLine {
     /// The line.
-    pub line: Line,
+    pub line: OpenLine,
     /// Settings that differ from the requested ones, in words. Pseudo terminals drop parity,
     /// some adapters round the speed: that is worth a notice, but no reason to refuse.
     pub differs: Option<String>,
@@ -246,21 +246,21 @@ impl Opener {
     ///
     /// # Errors
     /// The system's error.
-    pub async fn open(&mut self, spec: &LineSpec) -> io::Result<Opened> {
+    pub async fn open(&mut self, spec: &LineSpec) -> io::Result<OpenedLine> {
         if matches!(self, Opener::System) {
             headroom::descriptors(1)?;
         }
         let line = match self {
             Opener::Pipes(pipes) => match pipes.try_recv() {
-                Ok(pipe) => Line::Pipe(pipe),
+                Ok(pipe) => OpenLine::Pipe(pipe),
                 Err(_) => return Err(io::Error::new(io::ErrorKind::NotFound, "nothing there")),
             },
             Opener::System => match spec {
                 LineSpec::Serial(serial) => return open_serial(serial),
-                LineSpec::Tcp(tcp) => Line::Tcp(connect(tcp).await?),
+                LineSpec::Tcp(tcp) => OpenLine::Tcp(connect(tcp).await?),
             },
         };
-        Ok(Opened {
+        Ok(OpenedLine {
             line,
             differs: None,
             held_back: None,
@@ -336,7 +336,7 @@ async fn found(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     looking.await.map_err(io::Error::other)?
 }
 
-fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
+fn open_serial(spec: &SerialSpec) -> io::Result<OpenedLine> {
     let (data_bits, parity, stop_bits) = words_of(spec);
     let tty = tokio_serial::new(spec.path.to_string_lossy(), spec.baud)
         .data_bits(data_bits)
@@ -349,8 +349,8 @@ fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
         held_back,
     } = adapter::prepare(&tty, spec)?;
     differs.extend(differences(&tty, spec));
-    Ok(Opened {
-        line: Line::Serial(tty),
+    Ok(OpenedLine {
+        line: OpenLine::Serial(tty),
         differs: (!differs.is_empty()).then(|| differs.join(", ")),
         held_back,
     })
@@ -370,12 +370,12 @@ mod tests {
     async fn a_hung_up_line_is_an_error_and_not_an_endless_read() {
         let (ours, theirs) = tokio::io::duplex(16);
         drop(theirs);
-        let mut line = Line::Pipe(ours);
+        let mut line = OpenLine::Pipe(ours);
         assert!(line.read(&mut [0; 8]).await.is_err());
 
         let (master, slave) = SerialStream::pair().unwrap();
         drop(master);
-        let mut line = Line::Serial(slave);
+        let mut line = OpenLine::Serial(slave);
         assert!(line.read(&mut [0; 8]).await.is_err());
     }
 
@@ -420,7 +420,7 @@ mod tests {
 
         let (ours, theirs) = tokio::io::duplex(16);
         drop(theirs);
-        let closed = Line::Pipe(ours).read(&mut [0; 8]).await.unwrap_err();
+        let closed = OpenLine::Pipe(ours).read(&mut [0; 8]).await.unwrap_err();
         assert_eq!(of_port(&closed.to_string()), Cause::HostRefuses);
         let gone = gone("the device is gone");
         assert_eq!(of_port(&gone.to_string()), Cause::PortMissing);

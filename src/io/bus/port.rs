@@ -48,13 +48,13 @@ use crate::base::{
     Backoff, BusCommand, DeviceId, FieldEvent, LivenessEvidence, MissReason, Mono, PortId, Rng,
 };
 use crate::field::line::silence::Silence;
-use crate::field::modbus::in_flight::{Fault, InFlight};
+use crate::field::modbus::in_flight::{InFlight, InFlightFault};
 use crate::field::polled_device::liveness_evidence::evidence_of;
 use crate::field::receiver::OtherTraffic;
 use crate::field::schedule::{NextAction, Schedule};
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{LineSpec, PortSpec, Spec};
-use crate::trace::{Line, LineSettings, TraceEventKind, TracedProtocol};
+use crate::trace::{LineSettings, TraceEventKind, TracedLine, TracedProtocol};
 
 use self::commands::CommandQueue;
 use self::report::{HubGone, Report};
@@ -102,7 +102,7 @@ const ANSWERS_OTHERS: Duration = Duration::from_secs(30);
 
 /// After a port was away for less than this, points are read when they are due, and not all at
 /// once.
-const BRIEFLY: Duration = Duration::from_secs(2);
+const SHORT_OUTAGE: Duration = Duration::from_secs(2);
 
 /// How many requests in a row must get no reply before a TCP connection counts as doubtful: as
 /// many as there are devices, within these limits.
@@ -306,9 +306,9 @@ struct Port {
     number: u16,
     /// The requests to send first, and alone; with the fault that the server is suspected of,
     /// if the request failed among others.
-    in_hand: VecDeque<(Request, Option<Fault>)>,
+    in_hand: VecDeque<(Request, Option<InFlightFault>)>,
     /// The suspected fault for the request that is outstanding alone.
-    suspected: Option<Fault>,
+    suspected: Option<InFlightFault>,
     /// How many requests may be in flight.
     in_flight: InFlight,
     /// Whether a device gave a sign of life with its last request.
@@ -381,8 +381,8 @@ impl Port {
     fn next(&mut self, now: Mono) -> NextAction {
         self.questions.hand_in(now, &mut self.schedule);
         let next = self.schedule.next(now);
-        while let Some(strain) = self.schedule.poll_overload() {
-            self.report.overload(&strain);
+        while let Some(overload) = self.schedule.poll_overload() {
+            self.report.overload(&overload);
         }
         next
     }
@@ -465,9 +465,13 @@ impl Port {
         useful: &mut bool,
     ) -> Result<(), PollingStop> {
         self.tap.say(&self.clock, || self.turn(request));
-        let patience = (request.timeout + LONGEST_REPLY) * 4;
+        let reply_timeout = (request.timeout + LONGEST_REPLY) * 4;
         let running = exchange.run(request);
-        let ended = match self.heartbeat.during(&self.clock, patience, running).await {
+        let ended = match self
+            .heartbeat
+            .during(&self.clock, reply_timeout, running)
+            .await
+        {
             Ok(ended) => ended,
             Err(lost) if self.is_no_event(exchange, &lost) => {
                 let why = self.suspected.take();
@@ -556,7 +560,7 @@ impl Port {
             device: device.map_or_else(String::new, |d| d.name.clone()),
             place: device.and_then(|d| d.place()),
             protocol: TracedProtocol::of(request, &self.port_spec.line),
-            patience: request.timeout,
+            reply_timeout: request.timeout,
         }
     }
 

@@ -12,7 +12,7 @@
 //!
 //! While the thread sleeps it does not hear the tty: that is why a reply of fifty characters
 //! wakes it four times and not fifty. The sleeping thread does not hear an order to stop
-//! either, which is why no doze is longer than [`LONGEST_DOZE`].
+//! either, which is why no doze is longer than [`LONGEST_BLOCK`].
 
 use std::future::Future;
 use std::io;
@@ -26,11 +26,11 @@ use crate::base::Mono;
 use crate::io::system::clock::Clock;
 
 /// The longest doze; a time further off is waited for in the ordinary way.
-pub const LONGEST_DOZE: Duration = Duration::from_millis(20);
+pub const LONGEST_BLOCK: Duration = Duration::from_millis(20);
 
 /// How long the last part of an exact wait is spent looking at the clock: waking a thread takes
 /// about this long, and a sleeping thread would be too late by that.
-pub const AWAKE: Duration = Duration::from_micros(40);
+pub const SPIN_BEFORE_DUE: Duration = Duration::from_micros(40);
 
 /// How many descriptors a thread's runtime and its tty need: an epoll instance, the event that
 /// wakes it, the pair for signals, and the tty.
@@ -105,18 +105,18 @@ impl Thread {
     }
 }
 
-/// Blocks this thread until `at`, exactly, but for [`LONGEST_DOZE`] at most. Only for a thread
+/// Blocks this thread until `at`, exactly, but for [`LONGEST_BLOCK`] at most. Only for a thread
 /// that has nothing else to do.
 pub fn block_until(clock: &Clock, at: Mono) {
     let now = clock.now().mono;
-    let left = at.since(now).min(LONGEST_DOZE);
-    block_for(left.saturating_sub(AWAKE));
+    let left = at.since(now).min(LONGEST_BLOCK);
+    block_for(left.saturating_sub(SPIN_BEFORE_DUE));
     while clock.now().mono < now + left {
         std::hint::spin_loop();
     }
 }
 
-/// Blocks this thread for about this long, at most for [`LONGEST_DOZE`], and never looks at the
+/// Blocks this thread for about this long, at most for [`LONGEST_BLOCK`], and never looks at the
 /// clock: for waits in which some microseconds more do not matter.
 #[expect(
     clippy::disallowed_methods,
@@ -124,7 +124,7 @@ pub fn block_until(clock: &Clock, at: Mono) {
 )]
 pub fn block_for(span: Duration) {
     if !span.is_zero() {
-        std::thread::sleep(span.min(LONGEST_DOZE));
+        std::thread::sleep(span.min(LONGEST_BLOCK));
     }
 }
 
@@ -196,6 +196,6 @@ mod tests {
         }
         let begun = clock.now().mono;
         block_until(&clock, begun + Duration::from_secs(3600));
-        assert!(clock.now().mono.since(begun) >= LONGEST_DOZE);
+        assert!(clock.now().mono.since(begun) >= LONGEST_BLOCK);
     }
 }

@@ -10,14 +10,14 @@ use super::in_force::configuration;
 use crate::base::Mono;
 use crate::control::picture::{Device, Status};
 use crate::control::{Failure, FailureKind, metrics};
-use crate::io::hub::Question;
+use crate::io::hub::OperatorQuestion;
 
 /// How long the task that answers may take.
 pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Returns the state of the gateway.
 pub(super) async fn status(questions: &QuestionSender) -> Result<Box<Status>, Failure> {
-    let mut status = ask(&questions.hub, ANSWERED_WITHIN, Question::Status).await?;
+    let mut status = ask(&questions.hub, ANSWERED_WITHIN, OperatorQuestion::Status).await?;
     let now = questions.clock.now().mono;
     let next = *questions.next_attempt.borrow();
     let millis = |at: Mono| u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX);
@@ -28,13 +28,13 @@ pub(super) async fn status(questions: &QuestionSender) -> Result<Box<Status>, Fa
 
 /// Returns all devices, without values.
 pub(super) async fn devices(questions: &QuestionSender) -> Result<Vec<Device>, Failure> {
-    ask(&questions.hub, ANSWERED_WITHIN, Question::Devices).await
+    ask(&questions.hub, ANSWERED_WITHIN, OperatorQuestion::Devices).await
 }
 
 /// Returns all metrics as text. The text is written on a separate thread: that of 2,000 devices
 /// takes a while.
 pub(super) async fn metrics(questions: &QuestionSender) -> Result<String, Failure> {
-    let figures = ask(&questions.hub, ANSWERED_WITHIN, Question::Figures).await?;
+    let figures = ask(&questions.hub, ANSWERED_WITHIN, OperatorQuestion::Figures).await?;
     let writing = tokio::task::spawn_blocking(move || metrics::text(*figures));
     match writing.await {
         Ok(Ok(text)) => Ok(text),

@@ -12,7 +12,7 @@ use crate::control::{Answer, Failure, Request};
 
 /// How long to wait for a line of an answer: the service gives its own tasks ten seconds to
 /// answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LINE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a person who is typing waits for names, at each line of an answer.
 const QUICKLY: Duration = Duration::from_millis(300);
 /// How much longer to wait, so that the service can say itself that something took too long.
@@ -28,7 +28,7 @@ pub enum AnswerError {
     NotThere(PathBuf),
     /// There is a socket and no service behind it.
     #[error("no service answers at {}: it has been killed, or is just starting\nsee: systemctl status alink-gateway", .0.display())]
-    Dead(PathBuf),
+    NotResponding(PathBuf),
     /// The system does not let this user connect.
     #[error("you may not ask the service at {}: add yourself to the group of operators with\n    sudo adduser {user} alink-operators\nand log in again, or use sudo", .socket.display())]
     Forbidden {
@@ -50,7 +50,7 @@ pub enum AnswerError {
     #[error(
         "the service answers something this tool does not understand ({0}): is it of another version? restart it after an upgrade"
     )]
-    Strange(#[from] serde_json::Error),
+    UnexpectedAnswer(#[from] serde_json::Error),
 }
 
 impl From<io::Error> for AnswerError {
@@ -60,20 +60,20 @@ impl From<io::Error> for AnswerError {
 }
 
 /// Returns how long to wait for the first line and between two lines.
-fn patience(request: &Request) -> Duration {
+fn line_timeout(request: &Request) -> Duration {
     match request {
         Request::Reload { .. } => RELOADED_WITHIN + GRACE,
         Request::Survey { .. } => SURVEYED_WITHIN + GRACE,
         Request::Write { .. } | Request::Call { .. } => COMMANDED_WITHIN + GRACE,
-        _ => PATIENCE,
+        _ => LINE_TIMEOUT,
     }
 }
 
-/// Returns the error of a read that waited for `patience` at most.
-fn after(patience: Duration) -> impl Fn(io::Error) -> AnswerError {
+/// Returns the error of a read that waited for `line_timeout` at most.
+fn after(line_timeout: Duration) -> impl Fn(io::Error) -> AnswerError {
     move |e| match e.kind() {
         // socket(7), SO_RCVTIMEO: EAGAIN when the time is over.
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => AnswerError::Slow(patience),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => AnswerError::Slow(line_timeout),
         _ => AnswerError::Broken(e),
     }
 }
@@ -82,7 +82,7 @@ fn after(patience: Duration) -> impl Fn(io::Error) -> AnswerError {
 #[derive(Debug)]
 pub struct AnswerLines {
     from: BufReader<UnixStream>,
-    patience: Duration,
+    line_timeout: Duration,
     over: bool,
 }
 
@@ -91,7 +91,7 @@ pub struct AnswerLines {
 /// # Errors
 /// [`AnswerError`], with the remedy.
 pub fn ask(socket: &Path, request: &Request) -> Result<AnswerLines, AnswerError> {
-    ask_within(socket, request, patience(request))
+    ask_within(socket, request, line_timeout(request))
 }
 
 /// Sends a request as [`ask`] does, for a person who is typing and does not wait.
@@ -106,13 +106,13 @@ pub fn ask_quickly(socket: &Path, request: &Request) -> Result<AnswerLines, Answ
 pub(super) fn ask_within(
     socket: &Path,
     request: &Request,
-    patience: Duration,
+    line_timeout: Duration,
 ) -> Result<AnswerLines, AnswerError> {
     let stream = connect(socket, request)?;
-    stream.set_read_timeout(Some(patience))?;
+    stream.set_read_timeout(Some(line_timeout))?;
     Ok(AnswerLines {
         from: BufReader::new(stream),
-        patience,
+        line_timeout,
         over: false,
     })
 }
@@ -121,18 +121,18 @@ pub(super) fn ask_within(
 pub(super) fn connect(socket: &Path, request: &Request) -> Result<UnixStream, AnswerError> {
     let mut stream = UnixStream::connect(socket).map_err(|e| match e.kind() {
         ErrorKind::NotFound => AnswerError::NotThere(socket.to_owned()),
-        ErrorKind::ConnectionRefused => AnswerError::Dead(socket.to_owned()),
+        ErrorKind::ConnectionRefused => AnswerError::NotResponding(socket.to_owned()),
         ErrorKind::PermissionDenied => AnswerError::Forbidden {
             socket: socket.to_owned(),
             user: std::env::var("USER").unwrap_or_else(|_| "NAME".into()),
         },
         _ => AnswerError::Broken(e),
     })?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(LINE_TIMEOUT))?;
     match stream.write_all(request.line().as_bytes()) {
         // The service may have refused before it read the request; its answer is to be read.
         Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
-        other => other.map_err(after(PATIENCE))?,
+        other => other.map_err(after(LINE_TIMEOUT))?,
     }
     Ok(stream)
 }
@@ -173,7 +173,7 @@ impl AnswerLines {
         let mut line = Vec::new();
         let mut bounded = (&mut self.from).take(LONGEST_ANSWER);
         let read = bounded.read_until(b'\n', &mut line);
-        read.map_err(after(self.patience))?;
+        read.map_err(after(self.line_timeout))?;
         if line.last() != Some(&b'\n') {
             return Err(cut_off());
         }

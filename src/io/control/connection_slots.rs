@@ -46,7 +46,7 @@ enum PeerActivity {
 struct Slot {
     number: u64,
     user: u32,
-    doing: PeerActivity,
+    activity: PeerActivity,
     since: Mono,
     cut: CancellationToken,
 }
@@ -108,7 +108,7 @@ impl ConnectionSlots {
         taken.slots.push(Slot {
             number,
             user,
-            doing: PeerActivity::Asking,
+            activity: PeerActivity::Asking,
             since: now,
             cut: token.clone(),
         });
@@ -137,10 +137,10 @@ impl TakenSlot {
         let is_stuck = |p: &Slot| {
             let within = rules
                 .taken_within
-                .filter(|_| p.doing == PeerActivity::Answered);
+                .filter(|_| p.activity == PeerActivity::Answered);
             within.is_some_and(|within| now.since(p.since) >= within)
         };
-        let is_idle = |p: &Slot| p.doing == PeerActivity::Asking || is_stuck(p);
+        let is_idle = |p: &Slot| p.activity == PeerActivity::Asking || is_stuck(p);
         // Root gives way to root only.
         let is_mine = |p: &Slot| p.user == user;
         let may_go = |p: &Slot| is_mine(p) || (may_more && p.user != ROOT);
@@ -149,15 +149,15 @@ impl TakenSlot {
             return idle;
         }
         if user == ROOT {
-            let watching = longest(&|p| p.user != ROOT && p.doing == PeerActivity::Watching);
+            let watching = longest(&|p| p.user != ROOT && p.activity == PeerActivity::Watching);
             return watching
                 .or_else(|| longest(&|p| p.user != ROOT))
-                .or_else(|| longest(&|p| p.doing == PeerActivity::Watching));
+                .or_else(|| longest(&|p| p.activity == PeerActivity::Watching));
         }
         let others = self.slots.iter().map(|p| p.user).filter(|u| *u != ROOT);
         let greediest = others.max_by_key(|u| self.of(*u))?;
         let gives = self.of(greediest) > self.of(user) + 1;
-        longest(&|p| gives && p.user == greediest && p.doing == PeerActivity::Watching)
+        longest(&|p| gives && p.user == greediest && p.activity == PeerActivity::Watching)
     }
 }
 
@@ -176,7 +176,7 @@ impl OwnSlot {
     pub(super) fn has_asked(&self) -> bool {
         let taken = lock(&self.taken);
         let mine = taken.slots.iter().find(|p| p.number == self.number);
-        mine.is_some_and(|p| p.doing != PeerActivity::Asking)
+        mine.is_some_and(|p| p.activity != PeerActivity::Asking)
     }
 
     /// Waits until another peer gets this slot.
@@ -184,14 +184,14 @@ impl OwnSlot {
         self.cut.cancelled().await;
     }
 
-    fn does(&self, doing: PeerActivity, now: Mono) {
+    fn does(&self, activity: PeerActivity, now: Mono) {
         let mut taken = lock(&self.taken);
         if let Some(mine) = taken.slots.iter_mut().find(|p| p.number == self.number)
-            && mine.doing != doing
+            && mine.activity != activity
         {
             // A peer's last picture does not change since when it watches.
-            let was_watching = mine.doing == PeerActivity::Watching;
-            mine.doing = doing;
+            let was_watching = mine.activity == PeerActivity::Watching;
+            mine.activity = activity;
             if !was_watching {
                 mine.since = now;
             }

@@ -10,7 +10,7 @@ use super::ask::{self, failure};
 use crate::control::picture::{Device, Point, Status};
 use crate::control::{Answer, Failure, FailureKind};
 use crate::io::bundle::{self, Sweep};
-use crate::io::hub::Question;
+use crate::io::hub::OperatorQuestion;
 
 /// Allows one bundle at a time: a bundle of 2,000 devices takes tens of megabytes.
 static PERMIT: Semaphore = Semaphore::const_new(1);
@@ -46,7 +46,7 @@ async fn values(questions: &QuestionSender, devices: &[Device]) -> Result<String
     let mut text = String::new();
     for device in devices {
         let name = device.name.clone();
-        let question = |answer| Question::Device { name, answer };
+        let question = |answer| OperatorQuestion::Device { name, answer };
         // A reload may have removed it meanwhile.
         let device = ask::ask(&questions.hub, ask::ANSWERED_WITHIN, question).await?;
         for point in device.iter().flat_map(|d| &d.points) {

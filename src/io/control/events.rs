@@ -113,7 +113,7 @@ impl LogEvent for ControlEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         match self {
             ControlEvent::Surveyed { port, .. } => LogSubject::Port(*port),
             _ => LogSubject::Gateway,

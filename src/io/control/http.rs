@@ -47,7 +47,7 @@ const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may last; it carries one question.
 const WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait before a slot is looked for again, if no peer with a slot is idle.
-const SOON: Duration = Duration::from_millis(50);
+const SLOT_RETRY: Duration = Duration::from_millis(50);
 /// How old the text may be before it is made anew: the text of 2,000 devices takes a while.
 const FRESH: Duration = Duration::from_millis(500);
 
@@ -133,7 +133,7 @@ async fn admit(slots: &ConnectionSlots, clock: Clock) -> (OwnSlot, bool) {
     loop {
         match slots.admit(clock.now().mono, ANY_USER) {
             Admission::Admitted(slot, cut) => return (slot, cut),
-            Admission::Full => tokio::time::sleep(SOON).await,
+            Admission::Full => tokio::time::sleep(SLOT_RETRY).await,
         }
     }
 }

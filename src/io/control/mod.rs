@@ -51,7 +51,7 @@ use self::events::{ControlEvent, Refusals};
 pub use self::in_force::ConfigurationInForce;
 use self::peer::{Peer, ProcessIdentity};
 use self::survey_counts::SurveyCounts;
-use super::hub::Question;
+use super::hub::OperatorQuestion;
 use super::log::Journal;
 use crate::base::Mono;
 use crate::control::{Answer, FailureKind, Reloaded, SOCKET};
@@ -85,7 +85,7 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct QuestionSender {
     /// To the hub, for the state of the gateway and its devices.
-    pub hub: mpsc::Sender<Question>,
+    pub hub: mpsc::Sender<OperatorQuestion>,
     /// The monitors of the ports.
     pub monitors: BusMonitors,
     /// The ways by which surveys reach the ports.

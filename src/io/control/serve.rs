@@ -22,7 +22,7 @@ use crate::control::{
     Answer, CommandResult, Failure, FailureKind, LONGEST_REQUEST, Reloaded, Request,
     RequestMistake, SHORTEST_EVERY,
 };
-use crate::io::hub::Question;
+use crate::io::hub::OperatorQuestion;
 use crate::io::log::log_level;
 use crate::io::system::clock::Clock;
 
@@ -43,7 +43,7 @@ pub(super) const COMMANDED_WITHIN: Duration = Duration::from_secs(61);
 const COMMAND_MARGIN: Duration = Duration::from_secs(1);
 /// The longest time for a changed log level; for longer, the configuration of the log is to be
 /// changed.
-const LOUD_AT_MOST: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_LEVEL_CHANGE: Duration = Duration::from_secs(24 * 3600);
 
 /// The error when the client has gone or takes nothing.
 struct ClientGone;
@@ -241,7 +241,7 @@ enum AnswerProgress {
 
 async fn device(questions: &QuestionSender, name: String) -> Result<Answer, Failure> {
     let asked = name.clone();
-    let question = |answer| Question::Device { name, answer };
+    let question = |answer| OperatorQuestion::Device { name, answer };
     match ask(&questions.hub, ANSWERED_WITHIN, question).await? {
         Some(device) => Ok(Answer::Device(device)),
         None => Err(unknown(&asked)),
@@ -265,7 +265,7 @@ async fn command(
     let permitted = peer.may_write(who);
     let within = questions.journal.spec().commands.async_within + COMMAND_MARGIN;
     let asked = device.clone();
-    let question = |answer| Question::Command {
+    let question = |answer| OperatorQuestion::Command {
         name: device,
         action,
         user: peer.user,
@@ -296,7 +296,7 @@ fn log_level(
     for_ms: Option<u64>,
 ) -> Result<Answer, Failure> {
     let during = for_ms.map(Duration::from_millis);
-    if during.is_some_and(|d| d > LOUD_AT_MOST) {
+    if during.is_some_and(|d| d > LONGEST_LEVEL_CHANGE) {
         return Err(failure(
             FailureKind::Mistake,
             "at most 24 h; without a time it is until the next start",

@@ -53,11 +53,23 @@ impl House {
         self.folder.path().join(SOCKET)
     }
 
-    fn open() -> (House, Socket, QuestionSender, mpsc::Receiver<Question>) {
+    fn open() -> (
+        House,
+        Socket,
+        QuestionSender,
+        mpsc::Receiver<OperatorQuestion>,
+    ) {
         House::open_with(LocalWrite::Root)
     }
 
-    fn open_with(write: LocalWrite) -> (House, Socket, QuestionSender, mpsc::Receiver<Question>) {
+    fn open_with(
+        write: LocalWrite,
+    ) -> (
+        House,
+        Socket,
+        QuestionSender,
+        mpsc::Receiver<OperatorQuestion>,
+    ) {
         let folder = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let (hub, asked) = mpsc::channel(4);
@@ -100,10 +112,10 @@ impl House {
         tokio::spawn(async move {
             while let Some(question) = asked.recv().await {
                 match question {
-                    Question::Status(answer) => drop(answer.send(Box::new(status()))),
-                    Question::Devices(answer) => drop(answer.send(Vec::new())),
-                    Question::Device { answer, .. } => drop(answer.send(None)),
-                    Question::Command {
+                    OperatorQuestion::Status(answer) => drop(answer.send(Box::new(status()))),
+                    OperatorQuestion::Devices(answer) => drop(answer.send(Vec::new())),
+                    OperatorQuestion::Device { answer, .. } => drop(answer.send(None)),
+                    OperatorQuestion::Command {
                         name,
                         action,
                         user,
@@ -116,7 +128,7 @@ impl House {
                             wanted: "nothing".into(),
                         }))
                     }))),
-                    Question::Figures(answer) => drop(answer.send(Box::new(Figures {
+                    OperatorQuestion::Figures(answer) => drop(answer.send(Box::new(Figures {
                         status: status(),
                         devices: Vec::new(),
                         replies: Vec::new(),
@@ -286,7 +298,7 @@ async fn the_tool_says_what_to_do_when_nobody_answers() {
     // The socket is left as a killed service leaves it.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let failed = client::ask_once(&path, &request).unwrap_err();
-    assert!(matches!(failed, AnswerError::Dead(_)), "{failed}");
+    assert!(matches!(failed, AnswerError::NotResponding(_)), "{failed}");
 }
 
 #[test]
@@ -295,10 +307,10 @@ fn a_service_that_says_nothing_is_given_up_in_words_that_say_so() {
     let path = folder.path().join(SOCKET);
     // This listener accepts by its queue, and never answers.
     let _mute = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    let patience = Duration::from_millis(50);
-    let mut answers = client::ask_within(&path, &Request::Devices {}, patience).unwrap();
+    let line_timeout = Duration::from_millis(50);
+    let mut answers = client::ask_within(&path, &Request::Devices {}, line_timeout).unwrap();
     let failed = answers.next().unwrap().unwrap_err();
-    assert!(matches!(failed, AnswerError::Slow(p) if p == patience));
+    assert!(matches!(failed, AnswerError::Slow(p) if p == line_timeout));
     assert!(
         failed.to_string().contains("has not answered for"),
         "{failed}"

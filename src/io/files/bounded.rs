@@ -49,14 +49,14 @@ impl From<io::Error> for ReadFailure {
 
 /// The identity and the state of a file: differs between files, and after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Identity {
+pub struct FileIdentity {
     device: u64,
     inode: u64,
     size: u64,
     changed: (i64, i64),
 }
 
-impl Identity {
+impl FileIdentity {
     /// Returns how many bytes the file has.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -66,7 +66,7 @@ impl Identity {
 
 /// A regular file that is open.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedFile {
     file: File,
     metadata: Metadata,
 }
@@ -95,7 +95,7 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, ReadFailure> {
 ///
 /// # Errors
 /// The reason.
-pub fn open(path: &Path) -> Result<Opened, ReadFailure> {
+pub fn open(path: &Path) -> Result<OpenedFile, ReadFailure> {
     regular(std::fs::metadata(path)?.file_type())?;
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = OpenOptions::new()
@@ -104,15 +104,15 @@ pub fn open(path: &Path) -> Result<Opened, ReadFailure> {
         .open(path)?;
     let metadata = file.metadata()?;
     regular(metadata.file_type())?;
-    Ok(Opened { file, metadata })
+    Ok(OpenedFile { file, metadata })
 }
 
-impl Opened {
+impl OpenedFile {
     /// Returns which file it is, and in which state.
     #[must_use]
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self) -> FileIdentity {
         let m = &self.metadata;
-        Identity {
+        FileIdentity {
             device: m.dev(),
             inode: m.ino(),
             size: m.size(),

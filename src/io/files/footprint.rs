@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Digest;
 use crate::io::files::bounded;
-use crate::io::files::bounded::Identity;
+use crate::io::files::bounded::FileIdentity;
 
 /// Files and lists of files, as they were read.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Footprint {
-    files: BTreeMap<PathBuf, (Identity, Digest)>,
+    files: BTreeMap<PathBuf, (FileIdentity, Digest)>,
     /// Which files a directory held, by the directory and the pattern of their names.
     lists: BTreeMap<(PathBuf, String), Vec<PathBuf>>,
 }
@@ -26,7 +26,7 @@ impl fmt::Debug for Footprint {
 
 impl Footprint {
     /// Takes note of a file that was read.
-    pub(super) fn read(&mut self, path: &Path, identity: Identity, digest: Digest) {
+    pub(super) fn read(&mut self, path: &Path, identity: FileIdentity, digest: Digest) {
         self.files.insert(path.to_owned(), (identity, digest));
     }
 
@@ -66,7 +66,7 @@ impl Footprint {
     }
 }
 
-fn is_same(path: &Path, identity: Identity, digest: Digest) -> bool {
+fn is_same(path: &Path, identity: FileIdentity, digest: Digest) -> bool {
     let Ok(opened) = bounded::open(path) else {
         return false;
     };

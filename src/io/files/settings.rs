@@ -26,7 +26,7 @@ use crate::base::text::excerpt;
 use crate::cloud::remote_config::FileContent;
 use crate::config::{
     Compiled, FirstPass, NamedProfile, NeededSource, PREFIX, Problem, ReadSources, Report,
-    SecondPass, Severity, Source, SourcePosition, did_you_mean,
+    SecondPass, Severity, SourcePosition, SourceText, did_you_mean,
 };
 use crate::field::plan::forecast::forecast;
 use crate::field::plan::holes::Holes;
@@ -170,7 +170,7 @@ impl LoadContext {
 
 impl LoadContext {
     /// Notes on a file of the configuration in `base` what the service can do with it.
-    fn look_at(&self, source: &mut Source, base: &Path) {
+    fn look_at(&self, source: &mut SourceText, base: &Path) {
         let Some(service) = self.service.as_ref().filter(|_| source.bytes.is_ok()) else {
             return;
         };
@@ -321,7 +321,7 @@ enum RemoteFile<'a> {
 }
 
 impl RemoteFile<'_> {
-    fn read(&self, state_dir: &Path, reading: &mut Reading) -> Option<Source> {
+    fn read(&self, state_dir: &Path, reading: &mut Reading) -> Option<SourceText> {
         let path = match self {
             RemoteFile::Stored => remote_config::in_force(state_dir),
             RemoteFile::None | RemoteFile::Proven | RemoteFile::This(_) => {
@@ -332,7 +332,7 @@ impl RemoteFile<'_> {
             RemoteFile::None => None,
             RemoteFile::This(content) => {
                 let bytes = reading.given(content.bytes());
-                Some(Source::of(remote_config::FILE.into(), bytes))
+                Some(SourceText::of(remote_config::FILE.into(), bytes))
             }
             RemoteFile::Stored | RemoteFile::Proven => {
                 let absent =
@@ -470,7 +470,7 @@ fn unit_of(path: &Path) -> String {
 }
 
 /// Reads the gateway's own files.
-fn sources(path: &Path, context: &LoadContext, reading: &mut Reading) -> Vec<Source> {
+fn sources(path: &Path, context: &LoadContext, reading: &mut Reading) -> Vec<SourceText> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut sources = vec![reading.config(path)];
     sources.extend(reading.matching(base, "conf.d/*.yaml"));
@@ -584,7 +584,7 @@ pub fn profile_in(file: &Path, context: &LoadContext) -> Result<Vec<NamedProfile
         "{{\"gateway\":{{\"product_key\":\"a1\",\"device_name\":\"gateway\",\"secret\":\"none\"}},\
          \"cloud\":{{\"url\":\"mqtts://localhost\"}},\"profiles_from\":[{name}]}}"
     );
-    let source = Source::of(file.display().to_string(), Ok(only.into_bytes().into()));
+    let source = SourceText::of(file.display().to_string(), Ok(only.into_bytes().into()));
     let outline = outline_of(&[source], Path::new(""), context, &mut reading)?;
     match outline.has_failed() {
         true => Err(outline.into_report()),
@@ -593,7 +593,7 @@ pub fn profile_in(file: &Path, context: &LoadContext) -> Result<Vec<NamedProfile
 }
 
 fn outline_of(
-    sources: &[Source],
+    sources: &[SourceText],
     path: &Path,
     context: &LoadContext,
     reading: &mut Reading,
@@ -623,7 +623,7 @@ fn parts(
     }
 }
 
-fn unseen_by_hand(source: &Source) -> Problem {
+fn unseen_by_hand(source: &SourceText) -> Problem {
     let why = source.bytes.as_ref().err().cloned().unwrap_or_default();
     Problem {
         severity: Severity::Warning,
@@ -667,7 +667,7 @@ fn answer(
             None if context.by_hand => Vec::new(),
             None => {
                 let why = "systemd has handed over no credentials".to_owned();
-                vec![Source::of("$CREDENTIALS_DIRECTORY".into(), Err(why))]
+                vec![SourceText::of("$CREDENTIALS_DIRECTORY".into(), Err(why))]
             }
         },
     };

@@ -26,7 +26,7 @@ pub const CAPACITY: usize = 256;
 const BYTES: u32 = 1 << 20;
 
 /// How many bytes a message takes besides its topic and payload, about.
-const AROUND: usize = 64;
+const MESSAGE_OVERHEAD: usize = 64;
 
 /// The hub's end: both halves, which may also be used apart.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ struct QueuedMessage<T> {
 
 /// Returns the room that so many bytes take; one message always fits.
 fn room_for(bytes: usize) -> u32 {
-    u32::try_from(bytes + AROUND).map_or(BYTES, |room| room.min(BYTES))
+    u32::try_from(bytes + MESSAGE_OVERHEAD).map_or(BYTES, |room| room.min(BYTES))
 }
 
 fn room_for_command(command: &LinkCommand) -> u32 {
@@ -150,14 +150,14 @@ impl Outgoing {
         let Ok(room) = room else {
             return Err(TrySendError::Full(command));
         };
-        let parcel = QueuedMessage {
+        let queued = QueuedMessage {
             attempt: self.heard.load(Ordering::Relaxed),
             content: command,
             _room: room,
         };
-        self.commands.try_send(parcel).map_err(|e| match e {
-            TrySendError::Full(parcel) => TrySendError::Full(parcel.content),
-            TrySendError::Closed(parcel) => TrySendError::Closed(parcel.content),
+        self.commands.try_send(queued).map_err(|e| match e {
+            TrySendError::Full(queued) => TrySendError::Full(queued.content),
+            TrySendError::Closed(queued) => TrySendError::Closed(queued.content),
         })
     }
 
@@ -214,9 +214,9 @@ impl LinkEnd {
     /// Makes an order of a received command; `None` for a command that was meant for an earlier
     /// connection.
     fn sort(&mut self, received: Option<QueuedMessage<LinkCommand>>) -> Option<HubOrder> {
-        match received.map(|parcel| (parcel.attempt, parcel.content)) {
+        match received.map(|queued| (queued.attempt, queued.content)) {
             None | Some((_, LinkCommand::Disconnect)) => Some(HubOrder::End),
-            Some((attempt, command)) if attempt == self.attempt => Some(HubOrder::Say(command)),
+            Some((attempt, command)) if attempt == self.attempt => Some(HubOrder::Send(command)),
             Some(_) => {
                 self.dropped += 1;
                 None
@@ -226,7 +226,7 @@ impl LinkEnd {
 
     /// Drops commands until the link shall end: there is no connection.
     pub(super) async fn until_end(&mut self) {
-        while let HubOrder::Say(_) = self.order().await {
+        while let HubOrder::Send(_) = self.order().await {
             self.dropped += 1;
         }
     }
@@ -272,19 +272,19 @@ async fn send(
     else {
         return false;
     };
-    let parcel = QueuedMessage {
+    let queued = QueuedMessage {
         attempt,
         content: event,
         _room: room,
     };
-    events.send(parcel).await.is_ok()
+    events.send(queued).await.is_ok()
 }
 
 /// An order from the hub.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum HubOrder {
     /// Send this command on the connection.
-    Say(LinkCommand),
+    Send(LinkCommand),
     /// Close the connection: `Disconnect` came, or there is no sender left.
     End,
 }
@@ -307,7 +307,7 @@ mod tests {
         assert!(ends.tell(LinkEvent::Up).await);
         wire.incoming.next().await.unwrap();
         wire.outgoing.try_send(publish("first")).unwrap();
-        assert_eq!(ends.order().await, HubOrder::Say(publish("first")));
+        assert_eq!(ends.order().await, HubOrder::Send(publish("first")));
 
         // The connection is lost and the next one is up before the hub hears of it.
         wire.outgoing.try_send(publish("too late")).unwrap();
@@ -325,7 +325,7 @@ mod tests {
         wire.incoming.next().await.unwrap();
         wire.outgoing.try_send(publish("second")).unwrap();
 
-        assert_eq!(ends.order().await, HubOrder::Say(publish("second")));
+        assert_eq!(ends.order().await, HubOrder::Send(publish("second")));
         assert_eq!(ends.take_dropped(), 3);
     }
 
@@ -350,7 +350,7 @@ mod tests {
         let held = large(largest);
         let waiting = wire.outgoing.writable(&held);
         assert!(tokio::time::timeout(hour, waiting).await.is_err());
-        assert_eq!(ends.order().await, HubOrder::Say(large(largest)));
+        assert_eq!(ends.order().await, HubOrder::Send(large(largest)));
         wire.outgoing.writable(&held).await;
         wire.outgoing.try_send(held).unwrap();
 

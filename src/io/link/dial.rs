@@ -44,7 +44,7 @@ pub enum Dialer {
     /// At a test's broker, which is handed the other end of a pipe for each attempt: virtual
     /// time and real sockets do not go together. If the channel is closed, the broker cannot be
     /// reached.
-    Door(mpsc::Sender<DuplexStream>),
+    Pipe(mpsc::Sender<DuplexStream>),
 }
 
 /// How many bytes fit into such a pipe each way, about a socket's buffer.
@@ -71,7 +71,7 @@ impl Dialer {
     ) -> Result<(Stream, Option<LinkLogEvent>), LinkDown> {
         match self {
             Dialer::Network => dial(broker, clock, deadline).await,
-            Dialer::Door(door) => {
+            Dialer::Pipe(door) => {
                 let (ours, theirs) = tokio::io::duplex(PIPE);
                 let closed = |_| LinkDown::Unreachable("no connection is accepted any more".into());
                 door.send(theirs).await.map_err(closed)?;

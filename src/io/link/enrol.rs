@@ -34,7 +34,7 @@ impl Link {
             return Ok(());
         };
         self.ends.next_attempt();
-        self.knock().await;
+        self.note_attempt().await;
         self.journal.tell(&LinkLogEvent::Registering);
         let session = EnrolmentSession {
             enrolment: &mut self.enrolment,

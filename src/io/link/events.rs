@@ -95,7 +95,7 @@ impl LogEvent for LinkLogEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Gateway
     }
 

@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn what_a_platform_may_send_is_never_held_back() {
         for (every, bytes) in [(500, 300), (250_000, 256 * 1024)] {
-            let mut intake = InputLimit::new(Mono::START);
+            let mut input_limit = InputLimit::new(Mono::START);
             for n in 0..100_000 {
                 let now = Mono::from_micros(n * every);
-                assert!(intake.ready_at() <= now);
-                assert_eq!(intake.take(now, bytes), None);
+                assert!(input_limit.ready_at() <= now);
+                assert_eq!(input_limit.take(now, bytes), None);
             }
         }
     }
@@ -120,17 +120,17 @@ mod tests {
     fn a_flood_that_goes_on_ends_the_connection_and_a_burst_does_not() {
         // Packets on top of what the limits allow, all in the first second.
         for (burst, floods) in [(8_000, false), (30_000, false), (100_000, true)] {
-            let mut intake = InputLimit::new(Mono::START);
+            let mut input_limit = InputLimit::new(Mono::START);
             let (mut waiting, mut flooded) = (burst, false);
             for ms in 0..60_000 {
                 let now = Mono::START + Duration::from_millis(ms);
                 // In addition a busy platform: half of its limit.
                 waiting += 1;
-                while waiting > 0 && intake.ready_at() <= now {
-                    intake.take(now, 40);
+                while waiting > 0 && input_limit.ready_at() <= now {
+                    input_limit.take(now, 40);
                     waiting -= 1;
                 }
-                flooded |= intake.is_flooded(now);
+                flooded |= input_limit.is_flooded(now);
             }
             assert_eq!(flooded, floods, "{burst}");
         }
@@ -138,13 +138,13 @@ mod tests {
 
     #[test]
     fn a_flood_is_taken_at_the_rate_of_a_platform_and_told_once() {
-        let mut intake = InputLimit::new(Mono::START);
+        let mut input_limit = InputLimit::new(Mono::START);
         let (mut taken, mut told) = (0, Vec::new());
         for us in 0..20_000_000 {
             let now = Mono::from_micros(us);
-            while intake.ready_at() <= now {
+            while input_limit.ready_at() <= now {
                 taken += 1;
-                told.extend(intake.take(now, 40));
+                told.extend(input_limit.take(now, 40));
             }
         }
         let most = (20 + 4) * u64::from(PER_SECOND);

@@ -80,7 +80,7 @@ use crate::io::system::heartbeat::Heartbeat;
 use crate::spec::{CloudSpec, Spec};
 pub use dial::Dialer;
 use dial::Stream;
-use session::Session;
+use session::MqttConnection;
 
 /// The longest pause of a waiting loop, so that the watchdog sees that it lives.
 const MAX_IDLE: Duration = Duration::from_secs(3);
@@ -210,7 +210,7 @@ impl Link {
     /// Makes one attempt to connect and reports it to the hub and the operator.
     async fn connect(&mut self, credentials: Credentials) -> LinkDown {
         self.ends.next_attempt();
-        self.knock().await;
+        self.note_attempt().await;
         self.tell_notices();
         let down = self.attempt(credentials).await;
         self.connector.on_down(self.clock.now(), &down);
@@ -229,7 +229,7 @@ impl Link {
     }
 
     /// Notes that an attempt begins.
-    async fn knock(&mut self) {
+    async fn note_attempt(&mut self) {
         self.connector.on_attempt(self.clock.now());
         if let Some(history) = self.history.clone() {
             // Noted before the attempt is made: it may be the last thing this process does.
@@ -294,12 +294,12 @@ async fn open(
     cloud: &CloudSpec,
     credentials: Credentials,
     clock: &Clock,
-) -> Result<(Session<Stream>, Option<LinkLogEvent>), LinkDown> {
+) -> Result<(MqttConnection<Stream>, Option<LinkLogEvent>), LinkDown> {
     let broker = &cloud.broker;
     let deadline = clock.instant(clock.now().mono + broker.connect_timeout);
     let (stream, notice) = dialer.dial(broker, clock, deadline).await?;
     let connect = connect(cloud, credentials);
-    match timeout_at(deadline, Session::open(stream, connect, clock)).await {
+    match timeout_at(deadline, MqttConnection::open(stream, connect, clock)).await {
         Ok(session) => Ok((session?, notice)),
         Err(_) => Err(LinkDown::NoConnack),
     }

@@ -58,7 +58,7 @@ pub(super) struct MqttSession {
     codec: Codec,
     inbox: BytesMut,
     outbox: BytesMut,
-    intake: InputLimit,
+    input_limit: InputLimit,
     /// The excess of what came over what may come, to be reported.
     excess: Option<InputExcess>,
     /// Filters by the id of the SUBSCRIBE whose SUBACK is awaited.
@@ -84,7 +84,7 @@ impl MqttSession {
             codec: codec(),
             inbox,
             outbox: BytesMut::new(),
-            intake: InputLimit::new(now),
+            input_limit: InputLimit::new(now),
             excess: None,
             asked: BTreeMap::new(),
             last_id: 0,
@@ -115,9 +115,9 @@ impl MqttSession {
             let Some(packet) = decode(&mut self.codec, &mut self.inbox)? else {
                 break;
             };
-            let excess = self.intake.take(now, before - self.inbox.len());
+            let excess = self.input_limit.take(now, before - self.inbox.len());
             self.excess = self.excess.take().or(excess);
-            if self.intake.is_flooded(now) {
+            if self.input_limit.is_flooded(now) {
                 return Err(LinkDown::Io(
                     "it keeps sending more than a platform does".into(),
                 ));
@@ -252,7 +252,7 @@ impl MqttSession {
     /// Returns from when on more may be read: until then the bytes that were read wait, and no
     /// more are taken from the network.
     pub(super) fn reads_at(&self) -> Mono {
-        self.intake.ready_at()
+        self.input_limit.ready_at()
     }
 
     /// Returns the next notice about this connection: the first message that did not fit, and

@@ -33,14 +33,14 @@ const READ_SIZE: usize = 8 * 1024;
 
 /// An accepted connection.
 #[derive(Debug)]
-pub(super) struct Session<S> {
+pub(super) struct MqttConnection<S> {
     reader: ReadHalf<S>,
     writer: WriteHalf<S>,
     unflushed: bool,
     mqtt: MqttSession,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> MqttConnection<S> {
     /// Sends CONNECT and waits for CONNACK. The deadline is the caller's.
     pub(super) async fn open(stream: S, connect: Connect, clock: &Clock) -> Result<Self, LinkDown> {
         let (mut reader, mut writer) = tokio::io::split(stream);
@@ -71,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 return Err(LinkDown::Closed);
             }
         }
-        Ok(Session {
+        Ok(MqttConnection {
             reader,
             writer,
             unflushed: false,
@@ -173,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let mut next = Some(order);
         while let Some(order) = next {
             match order {
-                HubOrder::Say(command) => self.mqtt.say(command, now),
+                HubOrder::Send(command) => self.mqtt.say(command, now),
                 HubOrder::End => return SessionFlow::End,
             }
             next = if self.mqtt.has_room() {
@@ -182,13 +182,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 None
             };
         }
-        SessionFlow::On
+        SessionFlow::Continue
     }
 
     /// Sends what is left to send, and closes the connection.
     async fn part(&mut self, ends: &mut LinkEnd, clock: &Clock) {
         let now = clock.now().mono;
-        while let Some(HubOrder::Say(command)) = ends.order_ready() {
+        while let Some(HubOrder::Send(command)) = ends.order_ready() {
             self.mqtt.say(command, now);
         }
         self.disconnect(clock).await;
@@ -241,7 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
 #[derive(PartialEq, Eq)]
 enum SessionFlow {
-    On,
+    Continue,
     End,
 }
 

@@ -46,7 +46,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
         let socket = Arc::new(socket);
         tracing_subscriber::registry()
             .with(filter)
-            .with(discreet())
+            .with(cap_library_levels())
             .with(ToJournal(Arc::clone(&socket)))
             .try_init()
             .map_err(|_| InitError::Twice)?;
@@ -59,7 +59,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
         .event_format(Line { clock });
     tracing_subscriber::registry()
         .with(filter)
-        .with(discreet())
+        .with(cap_library_levels())
         .with(layer)
         .try_init()
         .map_err(|_| InitError::Twice)?;
@@ -118,7 +118,7 @@ fn is_journal(stream: &str, fd: impl AsFd) -> bool {
 
 /// Keeps talkative libraries at `info`, whatever a filter says: more precise directives of a
 /// filter, about a module or a span, would override a directive added here.
-fn discreet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+fn cap_library_levels() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
     filter_fn(|meta| *meta.level() <= tracing::Level::INFO || !shows_secrets(meta.target()))
 }
 
@@ -194,7 +194,7 @@ mod tests {
             let layer = tracing_subscriber::fmt::layer().with_writer(move || sink.clone());
             let subscriber = tracing_subscriber::registry()
                 .with(parse(words).unwrap())
-                .with(discreet())
+                .with(cap_library_levels())
                 .with(layer);
             tracing::subscriber::with_default(subscriber, || {
                 let span = tracing::info_span!("download", url = 1);

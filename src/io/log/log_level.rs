@@ -258,7 +258,7 @@ impl LogEvent for LogLevelEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Gateway
     }
 

@@ -59,7 +59,7 @@ const IDENTIFIER: &str = "alink-gateway";
 pub struct Sink {
     log_level: LogLevel,
     clock: Clock,
-    outlet: LogOutput,
+    output: LogOutput,
 }
 
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ impl Sink {
         Sink {
             log_level: LogLevel::fixed(least),
             clock,
-            outlet: LogOutput::Text,
+            output: LogOutput::Text,
         }
     }
 
@@ -99,7 +99,7 @@ impl Sink {
         Sink {
             log_level: LogLevel::fixed(least),
             clock,
-            outlet: LogOutput::Journal(socket),
+            output: LogOutput::Journal(socket),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Journal {
             sink: Sink {
                 log_level: LogLevel::fixed(Level::Debug),
                 clock: Clock::system(),
-                outlet: LogOutput::Tracing,
+                output: LogOutput::Tracing,
             },
         }
     }
@@ -173,7 +173,7 @@ impl Journal {
         if notice.lists_devices() {
             text.push_str(&names(&spec, notice.devices()));
         }
-        match &self.sink.outlet {
+        match &self.sink.output {
             LogOutput::Journal(socket) => {
                 for part in parts(notice.devices()) {
                     let mut entry = entry(notice, &text);
@@ -283,7 +283,7 @@ impl<'a> LogNames<'a> {
         let mut ports = notice.devices().iter().map(port_of);
         let first = ports.next().flatten();
         LogNames {
-            about: notice.about(),
+            about: notice.subject(),
             shared: first.filter(|_| ports.all(|p| p == first)),
             spec,
         }

@@ -17,7 +17,7 @@ impl LogEvent for Refused {
     fn kind(&self) -> EventKind {
         EventKind::DeviceRefused
     }
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Device(DeviceId(0))
     }
     fn fields(&self) -> Vec<(JournalField, String)> {
@@ -37,7 +37,7 @@ impl LogEvent for Opened {
     fn kind(&self) -> EventKind {
         EventKind::PortOpened
     }
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Port(PortId(0))
     }
     fn sentence(&self) -> String {

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::base::{EventKind, JournalField, Level, LogEvent, LogSubject};
 use crate::field::plan::holes::{Hole, Holes, MOST};
-use crate::field::polled_device::adaptive_plan::Finding;
+use crate::field::polled_device::adaptive_plan::DeviceFinding;
 use crate::io::files::bounded;
 use crate::io::files::replace::replace;
 use crate::io::log::Journal;
@@ -114,14 +114,16 @@ impl Learned {
     }
 
     /// Notes a finding. Begins to write it down.
-    pub fn note(&self, spec: &Spec, finding: &Finding) {
-        let (Finding::Hole { device, hole } | Finding::HoleGone { device, hole }) = finding else {
+    pub fn note(&self, spec: &Spec, finding: &DeviceFinding) {
+        let (DeviceFinding::Hole { device, hole } | DeviceFinding::HoleGone { device, hole }) =
+            finding
+        else {
             return;
         };
         let Some(device) = spec.device(*device) else {
             return;
         };
-        let gone = matches!(finding, Finding::HoleGone { .. });
+        let gone = matches!(finding, DeviceFinding::HoleGone { .. });
         let mut memory = self.0.memory();
         if !memory.learn(kind(&device.profile), *hole, gone) || self.0.file.is_none() {
             return;
@@ -320,7 +322,7 @@ impl LogEvent for LearnedEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Gateway
     }
 

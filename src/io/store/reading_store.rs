@@ -44,7 +44,7 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// What the thread is to do.
 #[derive(Debug)]
-enum Command {
+enum StoreCommand {
     Store(Vec<StoredReading>),
     Read(StorePosition, usize),
     Settle(Vec<StorePosition>),
@@ -107,11 +107,11 @@ pub struct ReadingStore {
 /// The thread, seen from the coordinator.
 #[derive(Debug)]
 struct StoreThread {
-    commands: thread_mpsc::SyncSender<Command>,
+    commands: thread_mpsc::SyncSender<StoreCommand>,
     said: mpsc::Receiver<StoreMessage>,
     handle: Option<JoinHandle<()>>,
     /// Commands that did not fit.
-    waiting: Vec<Command>,
+    waiting: Vec<StoreCommand>,
     /// The sizes of the groups that were handed over and are not answered, oldest first.
     groups: VecDeque<usize>,
 }
@@ -162,7 +162,7 @@ impl ReadingStore {
         let limits = SpoolLimits::of(policy);
         if self.thread.is_some() {
             if self.limits.replace(limits) != Some(limits) {
-                self.send(Command::Limits(limits));
+                self.send(StoreCommand::Limits(limits));
             }
         } else if policy.enabled
             && commissioned
@@ -178,20 +178,20 @@ impl ReadingStore {
         if let Some(thread) = &mut self.thread {
             thread.groups.push_back(readings.len());
         }
-        self.send(Command::Store(readings));
+        self.send(StoreCommand::Store(readings));
     }
 
     /// Reads values; answered by [`StoreAnswer::Read`] or [`StoreAnswer::ReadFailed`].
     pub fn read(&mut self, from: StorePosition, most: usize) {
-        self.send(Command::Read(from, most));
+        self.send(StoreCommand::Read(from, most));
     }
 
     /// Marks values that need not be kept any more.
     pub fn settle(&mut self, values: Vec<StorePosition>) {
-        self.send(Command::Settle(values));
+        self.send(StoreCommand::Settle(values));
     }
 
-    fn send(&mut self, command: Command) {
+    fn send(&mut self, command: StoreCommand) {
         if let Some(thread) = &mut self.thread {
             thread.waiting.push(command);
             thread.send_waiting();
@@ -245,7 +245,7 @@ impl ReadingStore {
         let (waiting, commands) = (std::mem::take(&mut thread.waiting), thread.commands);
         let handle = thread.handle.take();
         let finish = tokio::task::spawn_blocking(move || {
-            for command in waiting.into_iter().chain([Command::Finish]) {
+            for command in waiting.into_iter().chain([StoreCommand::Finish]) {
                 // The thread has ended if this fails.
                 let _ = commands.send(command);
             }
@@ -339,7 +339,7 @@ struct Worker {
     directory: PathBuf,
     limits: SpoolLimits,
     since_boot: i64,
-    to_do: thread_mpsc::Receiver<Command>,
+    to_do: thread_mpsc::Receiver<StoreCommand>,
     done: mpsc::Sender<StoreMessage>,
     spool: Option<Spool<SpoolDirectory>>,
     /// Why the store is not open, if it is not.
@@ -358,12 +358,12 @@ impl Worker {
                 self.say(StoreMessage::Report(events, status));
             }
             match self.to_do.recv_timeout(EVERY) {
-                Ok(Command::Store(readings)) => self.store(readings),
-                Ok(Command::Read(from, most)) => self.read(from, most),
-                Ok(Command::Settle(values)) => self.settle(&values),
-                Ok(Command::Limits(limits)) => self.set_limits(limits),
+                Ok(StoreCommand::Store(readings)) => self.store(readings),
+                Ok(StoreCommand::Read(from, most)) => self.read(from, most),
+                Ok(StoreCommand::Settle(values)) => self.settle(&values),
+                Ok(StoreCommand::Limits(limits)) => self.set_limits(limits),
                 Err(thread_mpsc::RecvTimeoutError::Timeout) => {}
-                Ok(Command::Finish) | Err(thread_mpsc::RecvTimeoutError::Disconnected) => {
+                Ok(StoreCommand::Finish) | Err(thread_mpsc::RecvTimeoutError::Disconnected) => {
                     self.save();
                     let (events, status) = self.report();
                     self.say(StoreMessage::Report(events, status));

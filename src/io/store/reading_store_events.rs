@@ -96,7 +96,7 @@ impl LogEvent for ReadingStoreEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Gateway
     }
 

@@ -277,7 +277,7 @@ impl LogEvent for NotifyEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Gateway
     }
 

@@ -22,7 +22,7 @@ pub enum NoAnswer {
 /// # Errors
 /// When the program cannot be started, or is not done `within` this time. A program that fails
 /// is no error: what it wrote says so.
-pub fn said(
+pub fn output_of(
     program: &str,
     arguments: &[&str],
     within: Duration,
@@ -70,26 +70,26 @@ pub fn said(
 mod tests {
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(20);
+    const TEST_LIMIT: Duration = Duration::from_secs(20);
 
     #[test]
     fn both_outputs_are_heard_and_bounded() {
         let script = "echo said; echo wrong >&2; exit 3";
-        let heard = said("sh", &["-c", script], SOON, 100).unwrap();
+        let heard = output_of("sh", &["-c", script], TEST_LIMIT, 100).unwrap();
         assert_eq!(heard, "said\nwrong\n");
         let endless = "yes | head -c 1000000";
-        let heard = said("sh", &["-c", endless], SOON, 10).unwrap();
+        let heard = output_of("sh", &["-c", endless], TEST_LIMIT, 10).unwrap();
         assert_eq!(heard, "y\ny\ny\ny\ny\n");
     }
 
     #[test]
     fn a_program_that_is_missing_or_late_is_told() {
-        let missing = said("/nonexistent", &[], SOON, 10).unwrap_err();
+        let missing = output_of("/nonexistent", &[], TEST_LIMIT, 10).unwrap_err();
         assert!(
             missing.to_string().contains("cannot be started"),
             "{missing}"
         );
-        let late = said("sleep", &["60"], Duration::from_millis(1), 10).unwrap_err();
+        let late = output_of("sleep", &["60"], Duration::from_millis(1), 10).unwrap_err();
         assert_eq!(late.to_string(), "did not answer within 0 s");
     }
 }

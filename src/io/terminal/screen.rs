@@ -280,7 +280,7 @@ pub fn write(text: &str) -> io::Result<()> {
 
 /// Writes to standard error. A closed standard error is no fault, and a failure to write cannot
 /// be reported.
-pub fn complain(text: &str) {
+pub fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 

@@ -25,7 +25,7 @@ use super::owner::{ConnectionOrder, OwnerInput};
 
 /// In seconds; the bridge pings at a third of it.
 const KEEPALIVE: u16 = 60;
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Answers on their way to the foreign broker.
 const OUTBOX: usize = 4096;
 
@@ -57,7 +57,7 @@ pub(super) async fn open(addr: SocketAddr, login: Option<(&str, &str)>) -> io::R
         }
         Ok(link)
     };
-    timeout(PATIENCE, relay).await?
+    timeout(TIME_LIMIT, relay).await?
 }
 
 /// Carries messages both ways until either side ends.
@@ -91,7 +91,7 @@ pub(super) async fn carry(mut link: Link, told: mpsc::Sender<OwnerInput>) {
 }
 
 async fn send(link: &mut Link, packet: Packet) -> io::Result<()> {
-    match timeout(PATIENCE, link.send(packet)).await {
+    match timeout(TIME_LIMIT, link.send(packet)).await {
         Ok(sent) => sent.map_err(io::Error::other),
         Err(late) => Err(late.into()),
     }

@@ -20,7 +20,7 @@ use super::owner::{ConnectionOrder, OwnerInput};
 const PACKET: usize = 1024 * 1024;
 /// The time until the first packet, and for each write. A client that takes longer is
 /// dead.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Packets on their way to one connection. The answers to a burst of all 2,000 devices
 /// fit; a client that lets more pile up is not reading.
 const OUTBOX: usize = 4096;
@@ -74,7 +74,7 @@ async fn serve(
     match tls {
         None => converse(socket, false, told).await,
         Some(tls) => {
-            let stream = timeout(PATIENCE, tls.accept(socket)).await??;
+            let stream = timeout(TIME_LIMIT, tls.accept(socket)).await??;
             converse(stream, true, told).await
         }
     }
@@ -85,7 +85,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut framed = Framed::new(stream, codec());
-    let first = timeout(PATIENCE, framed.next()).await?;
+    let first = timeout(TIME_LIMIT, framed.next()).await?;
     let Some(Ok(first @ Packet::Connect(_))) = first else {
         return Err(io::Error::other("the first packet was no CONNECT"));
     };
@@ -103,7 +103,7 @@ where
             biased;
             order = ordered.recv() => match order {
                 Some(ConnectionOrder::Send(packet)) => {
-                    let sent = timeout(PATIENCE, framed.send(packet)).await;
+                    let sent = timeout(TIME_LIMIT, framed.send(packet)).await;
                     if !matches!(sent, Ok(Ok(()))) {
                         break Err(io::Error::other("writing failed"));
                     }
@@ -117,7 +117,7 @@ where
             },
         }
     };
-    let _ = timeout(PATIENCE, framed.close()).await;
+    let _ = timeout(TIME_LIMIT, framed.close()).await;
     say(&told, OwnerInput::Closed(conn)).await?;
     ended
 }

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 /// The time for a whole request.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// What is answered for a path.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ type StoredFiles = Arc<Mutex<BTreeMap<String, (StorageAnswer, u32)>>>;
 pub struct Storage {
     addr: SocketAddr,
     tls: bool,
-    shelf: StoredFiles,
+    files: StoredFiles,
     _door: AbortOnDropHandle<()>,
 }
 
@@ -56,13 +56,13 @@ impl Storage {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let shelf = StoredFiles::default();
+        let files = StoredFiles::default();
         let acceptor = tls.map(TlsAcceptor::from);
         let storage = Storage {
             addr,
             tls: acceptor.is_some(),
-            shelf: shelf.clone(),
-            _door: AbortOnDropHandle::new(tokio::spawn(accept(listener, acceptor, shelf))),
+            files: files.clone(),
+            _door: AbortOnDropHandle::new(tokio::spawn(accept(listener, acceptor, files))),
         };
         Ok(storage)
     }
@@ -70,8 +70,8 @@ impl Storage {
     /// Stores a file under this name and returns its URL.
     pub fn put(&self, name: &str, served: StorageAnswer) -> String {
         let path = format!("/{name}?Expires=1&Signature=signature-of-{name}");
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.insert(path.clone(), (served, 0));
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.insert(path.clone(), (served, 0));
         let (scheme, host) = match self.tls {
             true => ("https", "localhost"),
             false => ("http", "127.0.0.1"),
@@ -82,25 +82,25 @@ impl Storage {
     /// Returns how often the file of this name was requested.
     #[must_use]
     pub fn asked(&self, name: &str) -> u32 {
-        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let prefix = format!("/{name}?");
-        let found = shelf.iter().find(|(path, _)| path.starts_with(&prefix));
+        let found = files.iter().find(|(path, _)| path.starts_with(&prefix));
         found.map_or(0, |(_, (_, times))| *times)
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shelf: StoredFiles) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, files: StoredFiles) {
     loop {
         let Ok((socket, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let (tls, shelf) = (tls.clone(), shelf.clone());
+        let (tls, files) = (tls.clone(), files.clone());
         tokio::spawn(async move {
             let served = match tls {
-                None => serve(socket, &shelf).await,
-                Some(tls) => match timeout(PATIENCE, tls.accept(socket)).await {
-                    Ok(Ok(stream)) => serve(stream, &shelf).await,
+                None => serve(socket, &files).await,
+                Some(tls) => match timeout(TIME_LIMIT, tls.accept(socket)).await {
+                    Ok(Ok(stream)) => serve(stream, &files).await,
                     Ok(Err(error)) => Err(error),
                     Err(late) => Err(late.into()),
                 },
@@ -115,13 +115,13 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shelf: StoredFi
 /// Serves one request with one answer and closes the connection.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    shelf: &StoredFiles,
+    files: &StoredFiles,
 ) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let path = timeout(PATIENCE, request(&mut stream)).await??;
+    let path = timeout(TIME_LIMIT, request(&mut stream)).await??;
     let served = {
-        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.get_mut(&path).map(|(served, times)| {
+        let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.get_mut(&path).map(|(served, times)| {
             *times += 1;
             served.clone()
         })

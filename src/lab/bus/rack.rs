@@ -31,7 +31,7 @@ pub enum Absent {
     /// Exception 0Bh after this time, like a gateway whose line stayed quiet
     /// (Modbus Application Protocol V1.1b3 §7: "gateway target device failed
     /// to respond").
-    GatewaySaysNo(Duration),
+    GatewayException(Duration),
 }
 
 /// What has happened on a rack so far.
@@ -292,7 +292,7 @@ fn serve(
         .filter(|u| u.behaviour.alive)
     else {
         counts.unanswered += 1;
-        if let Absent::GatewaySaysNo(after) = absent {
+        if let Absent::GatewayException(after) = absent {
             let function = request.pdu.first().copied().unwrap_or_default();
             let no = Mbap {
                 pdu: vec![function | 0x80, 0x0B],
@@ -487,7 +487,7 @@ mod tests {
         assert_eq!(drain(&mut rack, at(10_000)), []);
         assert_eq!(rack.counts().unanswered, 2);
 
-        rack.absent = Absent::GatewaySaysNo(Duration::from_secs(1));
+        rack.absent = Absent::GatewayException(Duration::from_secs(1));
         rack.on_bytes(at(10_000), HERE, &ask(3, 1));
         assert_eq!(
             drain(&mut rack, at(11_000)),

@@ -28,7 +28,7 @@ pub(super) async fn loaded(run: &Run, baud: u32, commands: u32) -> io::Result<Ph
             site.until_answered(&id).await?;
         }
     }
-    site.judge(begun).await
+    site.finish(begun).await
 }
 
 /// Sends commands without end to a line that is loaded to seven tenths.
@@ -48,7 +48,7 @@ pub(super) async fn flood(run: &Run, span: Duration) -> io::Result<PhaseJudgemen
             site.until_answered(&first).await?;
         }
     }
-    site.judge(begun).await
+    site.finish(begun).await
 }
 
 /// Sends commands while replies are lost, late and spoilt, units lose their power, and the
@@ -69,7 +69,7 @@ pub(super) async fn faults(run: &Run, span: Duration) -> io::Result<PhaseJudgeme
         let pause = 100 + site.rng().below(400);
         site.live(Duration::from_millis(pause)).await;
     }
-    site.judge(begun).await
+    site.finish(begun).await
 }
 
 /// Changes how one unit behaves, or cuts the connection.

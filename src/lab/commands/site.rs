@@ -19,7 +19,7 @@ use super::plant::{Plant, SETPOINT, UNITS, UnitAction};
 use crate::daemon::{Daemon, Folder};
 
 /// How often the site looks whether something has happened.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the sender of a synchronous call and that of any other command wait, as the gateway's
 /// defaults have it (`answer_within`).
 const WITHIN: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(10));
@@ -141,7 +141,7 @@ impl CommandSite {
                 self.folder.keep();
                 return Err(io::Error::other(format!("not all came online:\n{log}")));
             }
-            self.live(LOOK).await;
+            self.live(POLL_INTERVAL).await;
         }
         // The gateway has learned how fast the units answer.
         self.live(Duration::from_secs(5)).await;
@@ -205,7 +205,7 @@ impl CommandSite {
     pub(super) async fn until_answered(&mut self, id: &str) -> io::Result<()> {
         let until = self.now() + WITHIN.1 + WAY;
         loop {
-            self.live(LOOK).await;
+            self.live(POLL_INTERVAL).await;
             let of = id.to_owned();
             let is_answered = self
                 .platform(move |p, _| {
@@ -241,7 +241,7 @@ impl CommandSite {
     }
 
     /// Ends the phase, which began at this time, when the time of its last command is over.
-    pub(super) async fn judge(mut self, begun: Mono) -> io::Result<PhaseJudgement> {
+    pub(super) async fn finish(mut self, begun: Mono) -> io::Result<PhaseJudgement> {
         let span = self.now().since(begun);
         let polls: usize = self.polls.values().map(Vec::len).sum();
         let load = self.plant.load(polls as u64, span);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::figures::{percent, thousands};
 use super::site::{Conditions, ConvergeSite};
-use super::{PATIENCE, Plan};
+use super::{Plan, TIME_LIMIT};
 use crate::base::{DeviceId, Mono, Rng};
 use crate::lab::platform::{
     Code, Event, Fault, PackOutOfSession, PostOutOfSession, RequestKind, Switches,
@@ -178,7 +178,7 @@ fn calm(devices: u32, points: u16, seed: u64) -> ConvergeSite {
     let mut site = ConvergeSite::new(devices, conditions, Rng::new(seed));
     site.make_all_answer();
     site.connect();
-    site.until_online(devices as usize, PATIENCE);
+    site.until_online(devices as usize, TIME_LIMIT);
     site
 }
 
@@ -238,25 +238,25 @@ fn capped(cap: usize, spread: Duration, seed: u64) -> (Duration, Duration) {
         site.falls_silent(one);
         site.live(spread / LEAVE as u32);
     }
-    let patience = Duration::from_secs(120);
-    site.live(patience);
+    let time_limit = Duration::from_secs(120);
+    site.live(time_limit);
     let refill = if full {
-        longest_free(&site, start, patience)
+        longest_free(&site, start, time_limit)
     } else {
-        patience
+        time_limit
     };
     // The phase of the gateway's own looks is left to chance.
     site.live(Duration::from_secs(rng.below(60)));
     site.fault(Fault::Cap(Some(cap + 20)));
-    let raised = site.until_online(cap + 20, PATIENCE);
+    let raised = site.until_online(cap + 20, TIME_LIMIT);
     site.live(Duration::from_secs(rng.below(60)));
     site.fault(Fault::Cap(None));
-    let lifted = site.until_online(ALL - LEAVE, PATIENCE);
+    let lifted = site.until_online(ALL - LEAVE, TIME_LIMIT);
     (refill, raised.max(lifted))
 }
 
 /// Returns the longest time from a log-out until another log-in took its place.
-fn longest_free(site: &ConvergeSite, start: Mono, patience: Duration) -> Duration {
+fn longest_free(site: &ConvergeSite, start: Mono, time_limit: Duration) -> Duration {
     let since = |want: fn(&Event) -> bool| {
         let events = site.platform().ledger().events();
         let those = events.filter(move |(at, event)| *at >= start && want(event));
@@ -264,8 +264,8 @@ fn longest_free(site: &ConvergeSite, start: Mono, patience: Duration) -> Duratio
     };
     let mut taken = since(|e| matches!(e, Event::LoggedIn(_)));
     let freed = since(|e| matches!(e, Event::LoggedOut(_)));
-    let free = freed.map(|freed| taken.next().map_or(patience, |taken| taken.since(freed)));
-    free.max().unwrap_or(patience)
+    let free = freed.map(|freed| taken.next().map_or(time_limit, |taken| taken.since(freed)));
+    free.max().unwrap_or(time_limit)
 }
 
 /// Answers log-ins with 429 for a while from the connection on, and measures how long
@@ -276,7 +276,7 @@ fn back_after_429(during: Duration, seed: u64) -> Duration {
     site.fault(Fault::Throttle { during });
     let end = site.now() + during;
     site.connect();
-    site.until_online(200, during + PATIENCE);
+    site.until_online(200, during + TIME_LIMIT);
     site.now().since(end)
 }
 
@@ -374,7 +374,7 @@ fn silent_loss(silence: &Silence, seed: u64) -> Duration {
         let device = site.device(one);
         site.fault(Fault::LoseSession(Some(device)));
     }
-    site.until_online(60, PATIENCE)
+    site.until_online(60, TIME_LIMIT)
 }
 
 /// Ends the session of one device every second, silently or kicked, while packs are
@@ -398,10 +398,10 @@ fn delivered_but_lost(pack: PackOutOfSession, kicked: bool, seed: u64) -> (u64, 
     }
     site.read(false);
     site.fault(Fault::Heal);
-    site.until(PATIENCE, |s| s.cloud().backlog() == 0);
+    site.until(TIME_LIMIT, |s| s.cloud().backlog() == 0);
     // Replies to the last messages may still arrive.
     site.live(Duration::from_secs(60));
-    site.until(PATIENCE, |s| s.cloud().backlog() == 0);
+    site.until(TIME_LIMIT, |s| s.cloud().backlog() == 0);
     let delivered = site.cloud().counters().delivered;
     let dropped = site.platform().accepted().dropped();
     (delivered.saturating_sub(distinct(&site)), dropped)

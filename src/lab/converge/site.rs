@@ -18,7 +18,7 @@ use crate::spec::{
 };
 
 /// 2026-01-01T00:00:00Z.
-const DAWN: i64 = 1_767_225_600_000;
+const START: i64 = 1_767_225_600_000;
 const CONN: Conn = Conn(1);
 
 /// The conditions of a measurement.
@@ -197,20 +197,20 @@ impl ConvergeSite {
     pub(super) fn all_begin_to_answer(
         &mut self,
         within: Duration,
-        patience: Duration,
+        time_limit: Duration,
         rng: &mut Rng,
     ) -> Vec<Duration> {
-        self.all(Change::Came, within, patience, rng)
+        self.all(Change::Came, within, time_limit, rng)
     }
 
     /// Does the same for falling silent and being logged out.
     pub(super) fn all_fall_silent(
         &mut self,
         within: Duration,
-        patience: Duration,
+        time_limit: Duration,
         rng: &mut Rng,
     ) -> Vec<Duration> {
-        self.all(Change::Left, within, patience, rng)
+        self.all(Change::Left, within, time_limit, rng)
     }
 
     /// Lets time pass.
@@ -221,18 +221,18 @@ impl ConvergeSite {
 
     /// Lets time pass until so many devices are online at the platform; returns how
     /// long it took.
-    pub(super) fn until_online(&mut self, count: usize, patience: Duration) -> Duration {
-        self.until(patience, |s| s.platform.online() == count)
+    pub(super) fn until_online(&mut self, count: usize, time_limit: Duration) -> Duration {
+        self.until(time_limit, |s| s.platform.online() == count)
     }
 
     /// Lets time pass until `done`; returns how long it took.
     pub(super) fn until(
         &mut self,
-        patience: Duration,
+        time_limit: Duration,
         done: impl Fn(&ConvergeSite) -> bool,
     ) -> Duration {
         let from = self.now;
-        self.live_until(from + patience, done);
+        self.live_until(from + time_limit, done);
         self.now.since(from)
     }
 
@@ -245,7 +245,7 @@ impl ConvergeSite {
         &mut self,
         change: Change,
         within: Duration,
-        patience: Duration,
+        time_limit: Duration,
         rng: &mut Rng,
     ) -> Vec<Duration> {
         let start = self.now;
@@ -267,7 +267,7 @@ impl ConvergeSite {
             Change::Came => begins.len(),
             Change::Left => 0,
         };
-        self.live_until(start + within + patience, |s| s.platform.online() == goal);
+        self.live_until(start + within + time_limit, |s| s.platform.online() == goal);
         let mut since = BTreeMap::new();
         for (when, event) in self.platform.ledger().events() {
             let (device, is) = match event {
@@ -281,7 +281,7 @@ impl ConvergeSite {
         }
         let took = |(begin, id): &(Mono, DeviceId)| {
             let done = since.get(&self.device(*id)).copied();
-            done.unwrap_or(start + within + patience).since(*begin)
+            done.unwrap_or(start + within + time_limit).since(*begin)
         };
         begins.iter().map(took).collect()
     }
@@ -290,19 +290,19 @@ impl ConvergeSite {
         let now = at(self.now);
         self.cloud.want(now, id, Presence::Online);
         self.answering.insert(id);
-        self.says(id, 0);
+        self.report_value(id, 0);
     }
 
     /// Makes the device fall silent on its bus.
     pub(super) fn falls_silent(&mut self, id: DeviceId) {
         // Its last readings are not yet on their way: the slower case.
-        self.says(id, 0);
+        self.report_value(id, 0);
         self.answering.remove(&id);
         self.cloud.want(at(self.now), id, Presence::Offline);
         self.exchange();
     }
 
-    fn says(&mut self, device: DeviceId, point: u16) {
+    fn report_value(&mut self, device: DeviceId, point: u16) {
         let now = at(self.now);
         let reading = Reading {
             device,
@@ -334,7 +334,7 @@ impl ConvergeSite {
             .collect::<Vec<_>>()
         {
             for point in 0..points {
-                self.says(id, point);
+                self.report_value(id, point);
             }
         }
         self.readings = Some(Readings {
@@ -401,7 +401,7 @@ pub(super) fn at(mono: Mono) -> Now {
     let millis = mono.since(Mono::START).as_millis();
     Now {
         mono,
-        wall: Wall::from_millis(DAWN.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX))),
+        wall: Wall::from_millis(START.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX))),
     }
 }
 

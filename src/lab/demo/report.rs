@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// The most problems that are reported; further ones are only counted.
-const TOLD: usize = 20;
+const MOST_REPORTED: usize = 20;
 
 /// The last line of `demo --json`. The fields and their order are an
 /// interface.
@@ -44,7 +44,7 @@ pub(crate) struct Report {
 impl Report {
     /// Notes something that did not come true.
     pub(crate) fn problem(&mut self, what: impl Into<String>) {
-        if self.problems.len() < TOLD {
+        if self.problems.len() < MOST_REPORTED {
             self.problems.push(what.into());
         } else {
             self.untold += 1;
@@ -153,8 +153,8 @@ mod tests {
             report.problem(format!("{n}"));
         }
         report.close();
-        assert_eq!(report.problems.len(), TOLD + 1);
-        assert_eq!(report.problems[TOLD], "… and 80 more");
+        assert_eq!(report.problems.len(), MOST_REPORTED + 1);
+        assert_eq!(report.problems[MOST_REPORTED], "… and 80 more");
         assert!(!report.succeeded());
     }
 }

@@ -24,7 +24,7 @@ use crate::table::{Picture, Row, Screen};
 use alink_gateway::base::text::counted;
 
 /// How often the demo looks at everything.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How often the table is drawn anew.
 const DRAW: Duration = Duration::from_millis(250);
 /// How often a setpoint is sent to the meter without power.
@@ -163,7 +163,7 @@ impl DemoSite {
             biased;
             _ = self.interrupt.recv() => return Err("interrupted".into()),
             _ = self.terminate.recv() => return Err("interrupted".into()),
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
         let now = self.clock.now().mono;
         if let Some((device, at)) = self.commanded.clone()

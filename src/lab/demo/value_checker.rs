@@ -19,7 +19,7 @@ const JOURNEY: i64 = 1_500;
 const ROUNDING: i64 = 3;
 
 /// The most wrong values that are reported; further ones are only counted.
-const TOLD: usize = 10;
+const MOST_REPORTED: usize = 10;
 
 /// The checker of values.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl ValueChecker {
             return;
         };
         self.found += 1;
-        if self.wrong.len() < TOLD {
+        if self.wrong.len() < MOST_REPORTED {
             let (of, id, said) = (&value.device, &value.property, &value.value);
             self.wrong.push(format!("{of}: {id} = {said}: {why}"));
         }

@@ -6,7 +6,7 @@ use super::plant::{installation, plan, told};
 use crate::base::{
     DeviceId, EventKind, FieldEvent, LinkDown, LinkEvent, LogSubject, PortId, Secret, UnitId, Wall,
 };
-use crate::doctor::{Cause, ConfigurationFiles, Facts, Scope, Service, Subject};
+use crate::doctor::{Cause, ConfigurationFiles, DoctorScope, Facts, Service, Subject};
 use crate::hub::Input;
 use crate::io::system::clock::Clock;
 use crate::lab::bus::{Fault, Refusal, Unit, UnitBehaviour, UnitKind};
@@ -155,10 +155,10 @@ faults! {
 
 impl InjectedFault {
     /// Returns what the doctor is asked about.
-    pub(super) fn scope(self) -> Scope {
+    pub(super) fn scope(self) -> DoctorScope {
         match self {
-            InjectedFault::DeviceOff => Scope::Device("meter-12".into()),
-            _ => Scope::All,
+            InjectedFault::DeviceOff => DoctorScope::Device("meter-12".into()),
+            _ => DoctorScope::All,
         }
     }
 

@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 pub use fault::InjectedFault;
 pub use healthy::Healthy;
 
-use crate::doctor::{Cause, Facts, Finding, Scope, Subject, examine};
+use crate::doctor::{Cause, DoctorScope, Facts, Finding, Subject, examine};
 
 /// A fault counts as found if it is among so many of the first guesses.
 const GUESSES: usize = 2;
@@ -155,7 +155,7 @@ fn tried(case: Case, seed: u64) -> Trial {
     });
     let scope = match case {
         Case::Fault(fault) => fault.scope(),
-        Case::Healthy(_) => Scope::All,
+        Case::Healthy(_) => DoctorScope::All,
     };
     let (mut guesses, mut known) = (Vec::new(), None);
     // A healthy plant is looked at several times.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::{Now, PortId, Rng, Secret, Wall};
 use crate::doctor::Facts;
 use crate::hub::{Coordinator, Input};
-use crate::lab::site::{DAWN, Plan};
+use crate::lab::site::{Plan, START};
 use crate::spec::test_spec::{self, device, number, point, port, profile, serial};
 use crate::spec::{
     DeviceSpec, GatewayCertificate, LineSpec, Liveness, Number, PointSpec, PortSpec, Spec, Table,
@@ -26,7 +26,7 @@ pub(super) fn plan() -> Plan {
 pub(super) fn told(inputs: Vec<Input>) -> Facts {
     let clock = |second: u64| Now {
         mono: crate::base::Mono::from_micros(second * 1_000_000),
-        wall: Wall::from_millis(DAWN.as_millis() + i64::try_from(second * 1000).unwrap_or(0)),
+        wall: Wall::from_millis(START.as_millis() + i64::try_from(second * 1000).unwrap_or(0)),
     };
     let spec = Arc::new(installation(Number::U16));
     let mut hub = Coordinator::new(spec, Rng::new(1), clock(0));

@@ -153,7 +153,7 @@ impl Cycles {
         site.start()?;
         let until = site.settle(SETTLING).await?;
         let kills = site.kills();
-        let judgement = site.judge(until);
+        let judgement = site.finish(until);
         let mut outcome = Outcome::of(judgement);
         outcome.lost += unstored;
         match self.by {

@@ -13,7 +13,7 @@ use super::site::{Run, SpoolSite, StateDisk};
 /// The size of the file system.
 const BYTES: u64 = 4 << 20;
 /// How long the daemon may take to connect again, and to use the store again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// How long everything may take to arrive at the end.
 const SETTLING: Duration = Duration::from_secs(90);
 
@@ -63,7 +63,7 @@ pub(super) async fn play(run: &Run) -> io::Result<FullDisk> {
     site.live(secs(12)).await?;
     recovered &= stores(&mut site, "a disk that had been read-only").await?;
     let until = site.settle(SETTLING).await?;
-    let judgement = site.judge(until);
+    let judgement = site.finish(until);
     let outcome = Outcome {
         stops: 1,
         ..Outcome::of(judgement)
@@ -76,7 +76,7 @@ pub(super) async fn play(run: &Run) -> io::Result<FullDisk> {
 async fn stores(site: &mut SpoolSite, with: &str) -> io::Result<bool> {
     let before = site.stored_bytes();
     site.outage(true).await?;
-    let done = site.live_until(PATIENCE, |site| site.stored_bytes() > before);
+    let done = site.live_until(TIME_LIMIT, |site| site.stored_bytes() > before);
     let done = done.await?;
     if !done {
         site.problem(format!("with {with} nothing was stored in an outage"));
@@ -87,7 +87,7 @@ async fn stores(site: &mut SpoolSite, with: &str) -> io::Result<bool> {
 /// Waits until live values are accepted.
 async fn flows(site: &mut SpoolSite, with: &str) -> io::Result<bool> {
     let from = site.now().mono;
-    let done = site.live_until(PATIENCE, |site| site.oracle().live_since(from) > 100);
+    let done = site.live_until(TIME_LIMIT, |site| site.oracle().live_since(from) > 100);
     let done = done.await?;
     if !done {
         site.problem(format!("with {with} no live values were accepted"));

@@ -18,7 +18,7 @@ const SPARE: u64 = 2 << 20;
 /// How often the store is opened; the slowest time counts.
 const OPENINGS: usize = 5;
 /// How long the daemon may take to send the first stored value.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// For how long the daemon empties the store while its memory is watched.
 const REPLAY: Duration = Duration::from_secs(40);
 
@@ -81,7 +81,7 @@ pub(super) async fn play(run: &Run) -> io::Result<FullStore> {
         if accepted > 0 {
             break;
         }
-        if found.first_value > PATIENCE {
+        if found.first_value > TIME_LIMIT {
             site.problem("no stored value arrived".to_owned());
             break;
         }
@@ -95,7 +95,7 @@ pub(super) async fn play(run: &Run) -> io::Result<FullStore> {
     }
     found.memory = site.process().map_or(Ok(0), memory)?;
     site.kill_unwatched().await?;
-    found.problems = site.judge(now).problems;
+    found.problems = site.finish(now).problems;
     Ok(found)
 }
 

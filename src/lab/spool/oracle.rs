@@ -22,7 +22,7 @@ const TIME_OFF: i64 = 1_000;
 /// its replies can be told apart; what they read is not reported.
 const PROBING: i64 = 30_000;
 /// The most findings that are told in words.
-const TOLD: usize = 12;
+const MOST_REPORTED: usize = 12;
 
 /// A value on its way through the trial: which point gave it, and which it was.
 pub(super) type Key = (Point, u32);
@@ -194,7 +194,7 @@ impl Oracle {
     }
 
     fn find(&mut self, what: String) {
-        if self.findings.len() < TOLD {
+        if self.findings.len() < MOST_REPORTED {
             self.findings.push(what);
         }
     }
@@ -239,7 +239,7 @@ impl Oracle {
     /// Counts what is missing for good.
     pub(super) fn judge(&mut self, until: Wall) -> u64 {
         let missed: Vec<(Wall, Key)> = self.missed(until).copied().collect();
-        for (at, (point, value)) in missed.iter().take(TOLD / 2) {
+        for (at, (point, value)) in missed.iter().take(MOST_REPORTED / 2) {
             let next = self.ends.iter().find(|end| match end {
                 DaemonEnd::Killed(end, _) | DaemonEnd::Stopped(end, _) => end >= at,
             });

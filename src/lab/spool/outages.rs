@@ -62,7 +62,7 @@ pub(super) async fn play(run: &Run) -> io::Result<Outages> {
     site.fault(Fault::Flap { least, most }).await?;
     site.live(secs(25)).await?;
     let until = site.settle(SETTLING).await?;
-    let judgement = site.judge(until);
+    let judgement = site.finish(until);
     let outcome = Outcome {
         stops: 1,
         ..Outcome::of(judgement)

@@ -24,7 +24,7 @@ const RUNNING_IN: Duration = Duration::from_secs(6);
 /// takes up to half of the rate.
 const SESSIONS_REST: Duration = Duration::from_secs(4);
 /// How long the rest of the backlog may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// What the phase has found.
 #[derive(Debug)]
@@ -62,12 +62,12 @@ pub(super) async fn play(run: &Run) -> io::Result<Replay> {
 
     site.power(false);
     site.start()?;
-    let begun = site.live_until(PATIENCE, |site| site.oracle().counts().replayed > 0);
+    let begun = site.live_until(TIME_LIMIT, |site| site.oracle().counts().replayed > 0);
     if !begun.await? {
         site.problem("no stored value arrived".to_owned());
     }
     site.live(RUNNING_IN).await?;
-    if !site.sessions_rest(SESSIONS_REST, PATIENCE).await? {
+    if !site.sessions_rest(SESSIONS_REST, TIME_LIMIT).await? {
         site.problem("the log-outs of devices that do not answer had no end".to_owned());
     }
     let from = site.now().mono;
@@ -78,7 +78,7 @@ pub(super) async fn play(run: &Run) -> io::Result<Replay> {
     let values = posts.iter().map(|(_, n)| *n as f64).sum::<f64>() / seconds;
 
     site.power(true);
-    let live = site.live_until(PATIENCE, |site| {
+    let live = site.live_until(TIME_LIMIT, |site| {
         site.oracle().live_since(Mono::START) > 4_000
     });
     if !live.await? {
@@ -88,7 +88,7 @@ pub(super) async fn play(run: &Run) -> io::Result<Replay> {
     if site.oracle().missing(before) == 0 {
         site.problem("the backlog was gone before the live values were measured".to_owned());
     }
-    let drained = site.live_until(PATIENCE, |site| site.oracle().missing(before) == 0);
+    let drained = site.live_until(TIME_LIMIT, |site| site.oracle().missing(before) == 0);
     if !drained.await? {
         let left = site.oracle().missing(before);
         site.problem(format!(
@@ -97,8 +97,8 @@ pub(super) async fn play(run: &Run) -> io::Result<Replay> {
     }
     site.live(RUNNING_IN).await?;
     let without = measure(&mut site).await?;
-    let until = site.settle(PATIENCE).await?;
-    let judgement = site.judge(until);
+    let until = site.settle(TIME_LIMIT).await?;
+    let judgement = site.finish(until);
     let outcome = Outcome::of(judgement);
     outcome.tell("backlog");
     Ok(Replay {

@@ -22,7 +22,7 @@ use super::volume::Volume;
 use crate::daemon::{Daemon, Folder, command};
 
 /// How often the oracle looks.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a daemon may take to end after SIGTERM: `stop_within` and a busy machine.
 const ENDING: Duration = Duration::from_secs(15);
 /// The end of the names of the files that hold values.
@@ -235,7 +235,7 @@ impl SpoolSite {
             daemon.kill().await?;
         }
         // What it sent before arrives.
-        self.live(LOOK).await?;
+        self.live(POLL_INTERVAL).await?;
         self.oracle.ended(DaemonEnd::Killed(at, window));
         self.kills += 1;
         Ok(())
@@ -263,7 +263,7 @@ impl SpoolSite {
                 if self.now().mono >= deadline {
                     break None;
                 }
-                self.live(LOOK / 4).await?;
+                self.live(POLL_INTERVAL / 4).await?;
             };
             match status {
                 Some(status) if status.success() => {}
@@ -274,7 +274,7 @@ impl SpoolSite {
                 }
             }
         }
-        self.live(LOOK).await?;
+        self.live(POLL_INTERVAL).await?;
         let ended = self.now().wall;
         self.oracle.ended(DaemonEnd::Stopped(at, ended));
         Ok(())
@@ -343,7 +343,7 @@ impl SpoolSite {
         let until = self.now().mono + span;
         loop {
             let left = until.since(self.now().mono);
-            tokio::time::sleep(left.min(LOOK)).await;
+            tokio::time::sleep(left.min(POLL_INTERVAL)).await;
             self.look().await?;
             if self.now().mono >= until {
                 return Ok(());
@@ -359,7 +359,7 @@ impl SpoolSite {
     ) -> io::Result<bool> {
         let until = self.now().mono + limit;
         loop {
-            self.live(LOOK).await?;
+            self.live(POLL_INTERVAL).await?;
             if holds(self) {
                 return Ok(true);
             }
@@ -378,7 +378,7 @@ impl SpoolSite {
     ) -> io::Result<bool> {
         let until = self.now().mono + limit;
         while self.now().mono < until {
-            self.live(LOOK).await?;
+            self.live(POLL_INTERVAL).await?;
             let last = self
                 .platform(|p, _| p.ledger().asked().next_back().map(|asked| asked.at))
                 .await?;
@@ -480,7 +480,7 @@ impl SpoolSite {
         let until = self.now().wall;
         let begun = self.now().mono;
         while self.oracle.missing(until) > 0 && self.now().mono < begun + limit {
-            self.live(LOOK * 5).await?;
+            self.live(POLL_INTERVAL * 5).await?;
         }
         Ok(until)
     }
@@ -494,7 +494,7 @@ impl SpoolSite {
 
     /// Judges what is missing of the values that were given until this time, and ends the
     /// phase.
-    pub(super) fn judge(mut self, until: Wall) -> PhaseJudgement {
+    pub(super) fn finish(mut self, until: Wall) -> PhaseJudgement {
         let (lost, unaccepted) = (self.oracle.judge(until), self.oracle.unaccepted(until));
         let found = self.oracle.findings().iter();
         let mut problems: Vec<String> = found.map(|f| format!("{}: {f}", self.name)).collect();

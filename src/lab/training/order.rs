@@ -132,7 +132,7 @@ impl BusOrder {
 
     /// Carries out the order on the behaviour of the unit with this number; returns the
     /// result in words.
-    pub(crate) fn obey<'a>(
+    pub(crate) fn carry_out<'a>(
         &self,
         behaviour: impl FnOnce(UnitId) -> Option<&'a mut UnitBehaviour>,
     ) -> String {
@@ -461,7 +461,7 @@ mod tests {
         let mut behaviour = UnitBehaviour::default();
         let mut said = |line: &str| {
             let order = BusOrder::parse(line)?;
-            let told = order.obey(|id| (id == UnitId(3)).then_some(&mut behaviour));
+            let told = order.carry_out(|id| (id == UnitId(3)).then_some(&mut behaviour));
             Ok::<_, String>((
                 told,
                 behaviour.alive,

@@ -31,7 +31,7 @@ use crate::base::Mono;
 use crate::io::bus::port_thread;
 
 /// The thread is awake for this long before anything that is due.
-const AWAKE: Duration = Duration::from_micros(150);
+const SPIN_BEFORE_DUE: Duration = Duration::from_micros(150);
 
 /// A master that means to be on time asks within this much of the end of the
 /// silence.
@@ -94,7 +94,7 @@ fn carry(terminal: Terminal<File>, handle: &Handle<Line>, pulled: &Pulled) -> io
             let now = handle.clock.now().mono;
             let asleep = match due {
                 Some(due) if due <= now => break,
-                Some(due) => due.since(now + AWAKE),
+                Some(due) => due.since(now + SPIN_BEFORE_DUE),
                 None if now < expected => Duration::ZERO,
                 None => LONGEST_SLEEP,
             };

@@ -10,7 +10,7 @@ const ANY_TWO: u8 = 0xAA;
 
 /// A meter's address: twelve digits, or its last digits with wildcards in front.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address([u8; 6]);
+pub struct MeterAddress([u8; 6]);
 
 /// Why a text is no meter address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -32,19 +32,19 @@ impl fmt::Display for NotAnAddress {
     }
 }
 
-impl Address {
+impl MeterAddress {
     /// Any meter on the line: of use where a single meter hangs on it.
-    pub const ANY: Address = Address([ANY_TWO; 6]);
+    pub const ANY: MeterAddress = MeterAddress([ANY_TWO; 6]);
 
     /// All meters; no meter answers (§5.2.2).
-    pub const BROADCAST: Address = Address([0x99; 6]);
+    pub const BROADCAST: MeterAddress = MeterAddress([0x99; 6]);
 
     /// Parses twelve decimal digits, as printed on the meter.
     ///
     /// # Errors
     /// [`NotAnAddress`]. Shorter numbers are refused rather than filled up: a
     /// number that lost its leading zeros on the way has often lost more.
-    pub fn parse(text: &str) -> Result<Address, NotAnAddress> {
+    pub fn parse(text: &str) -> Result<MeterAddress, NotAnAddress> {
         let digits: Vec<char> = text.chars().collect();
         if let Some(c) = digits.iter().find(|c| !c.is_ascii_digit()) {
             return Err(NotAnAddress::Digit(*c));
@@ -56,32 +56,32 @@ impl Address {
         for (byte, pair) in wire.iter_mut().rev().zip(digits.as_chunks::<2>().0) {
             *byte = pair.iter().fold(0, |sum, c| sum << 4 | *c as u8 & 15);
         }
-        Ok(Address(wire))
+        Ok(MeterAddress(wire))
     }
 
     /// Parses an address with wildcards in front, two at a time: `AAAAAAAAAAAA` is
-    /// [`Address::ANY`], `AAAAAAAA0161` all addresses that end in 0161 (2007 §5.2.2).
+    /// [`MeterAddress::ANY`], `AAAAAAAA0161` all addresses that end in 0161 (2007 §5.2.2).
     ///
     /// # Errors
     /// [`NotAnAddress`].
-    pub fn parse_wildcard(text: &str) -> Result<Address, NotAnAddress> {
+    pub fn parse_wildcard(text: &str) -> Result<MeterAddress, NotAnAddress> {
         let upper = text.to_ascii_uppercase();
         let wild = upper.bytes().take_while(|b| *b == b'A').count() / 2;
         let digits = upper.get(2 * wild..).unwrap_or_default();
         if text.chars().count() != 12 {
             return Err(NotAnAddress::Length(text.chars().count()));
         }
-        let Address(mut wire) = Address::parse(&("00".repeat(wild) + digits))?;
+        let MeterAddress(mut wire) = MeterAddress::parse(&("00".repeat(wild) + digits))?;
         for byte in wire.iter_mut().rev().take(wild) {
             *byte = ANY_TWO;
         }
-        Ok(Address(wire))
+        Ok(MeterAddress(wire))
     }
 
     /// Returns the address with these bytes of a frame.
     #[must_use]
-    pub const fn from_wire(wire: [u8; 6]) -> Address {
-        Address(wire)
+    pub const fn from_wire(wire: [u8; 6]) -> MeterAddress {
+        MeterAddress(wire)
     }
 
     /// Returns the bytes of the address in a frame.
@@ -94,31 +94,31 @@ impl Address {
     #[must_use]
     pub fn is_one_meter(self) -> bool {
         let decimal = |b: &u8| b >> 4 <= 9 && b & 15 <= 9;
-        self.0.iter().all(decimal) && self != Address::BROADCAST
+        self.0.iter().all(decimal) && self != MeterAddress::BROADCAST
     }
 
     /// Returns whether this address means a meter with the address `other`.
     #[must_use]
-    pub fn means(self, other: Address) -> bool {
+    pub fn means(self, other: MeterAddress) -> bool {
         let two = |(mine, theirs): (&u8, &u8)| *mine == ANY_TWO || mine == theirs;
         other.is_one_meter() && self.0.iter().zip(&other.0).all(two)
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for MeterAddress {
     /// Writes the most significant digits first; wildcards as `AA`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().rev().try_for_each(|b| write!(f, "{b:02X}"))
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for MeterAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
 }
 
-impl Serialize for Address {
+impl Serialize for MeterAddress {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn the_last_digits_travel_first() {
-        let a = Address::parse("000000000161").unwrap();
+        let a = MeterAddress::parse("000000000161").unwrap();
         assert_eq!(a.to_wire(), [0x61, 1, 0, 0, 0, 0]);
         assert_eq!(a.to_string(), "000000000161");
-        assert_eq!(Address::from_wire(a.to_wire()), a);
+        assert_eq!(MeterAddress::from_wire(a.to_wire()), a);
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
             ("12345678901é", "'é' is no decimal digit"),
             ("１２３４５６７８９０１２", "'１' is no decimal digit"),
         ] {
-            assert_eq!(Address::parse(text).unwrap_err().to_string(), why);
+            assert_eq!(MeterAddress::parse(text).unwrap_err().to_string(), why);
         }
     }
 
@@ -158,8 +158,8 @@ mod tests {
             ("AAAAAAAA0161", [0x61, 1, 0xAA, 0xAA, 0xAA, 0xAA]),
             ("000000000161", [0x61, 1, 0, 0, 0, 0]),
         ] {
-            let address = Address::parse_wildcard(text);
-            assert_eq!(address.map(Address::to_wire), Ok(wire), "{text}");
+            let address = MeterAddress::parse_wildcard(text);
+            assert_eq!(address.map(MeterAddress::to_wire), Ok(wire), "{text}");
         }
         for text in [
             "",
@@ -171,19 +171,20 @@ mod tests {
             "AAAAAAAAAAAAAA",
             "AAAAAAAAAAAé",
         ] {
-            assert!(Address::parse_wildcard(text).is_err(), "{text}");
+            assert!(MeterAddress::parse_wildcard(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn wildcards_mean_meters_and_nothing_else() {
-        let meter = Address::parse("000000000161").unwrap();
-        let short = Address::from_wire([0x61, 1, 0xAA, 0xAA, 0xAA, 0xAA]);
-        assert!(Address::ANY.means(meter) && short.means(meter) && meter.means(meter));
+        let meter = MeterAddress::parse("000000000161").unwrap();
+        let short = MeterAddress::from_wire([0x61, 1, 0xAA, 0xAA, 0xAA, 0xAA]);
+        assert!(MeterAddress::ANY.means(meter) && short.means(meter) && meter.means(meter));
         assert!(
-            !meter.means(Address::ANY) && !short.means(Address::parse("000000000261").unwrap())
+            !meter.means(MeterAddress::ANY)
+                && !short.means(MeterAddress::parse("000000000261").unwrap())
         );
-        assert!(!Address::ANY.means(Address::BROADCAST));
-        assert!(!Address::ANY.means(Address::from_wire([0x1A, 0, 0, 0, 0, 0])));
+        assert!(!MeterAddress::ANY.means(MeterAddress::BROADCAST));
+        assert!(!MeterAddress::ANY.means(MeterAddress::from_wire([0x1A, 0, 0, 0, 0, 0])));
     }
 }

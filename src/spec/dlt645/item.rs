@@ -8,15 +8,15 @@
 //! tables A.1–A.4 and 1997 tables A.1–A.7. A datum without a name here can be read by its
 //! identifier and [`Format`].
 
-use super::{Edition, Format, Id};
+use super::{DataIdentifier, Edition, Format};
 use crate::spec::{NotWritable, TimeField};
 use serde::Serialize;
 
 /// A datum: its identifier, and how the reply is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Item {
+pub struct DataItem {
     /// Its identifier.
-    pub id: Id,
+    pub id: DataIdentifier,
     /// How each of its values is written.
     pub format: Format,
     /// How its values stand in a reply.
@@ -128,8 +128,8 @@ pub enum ValuePosition {
     Byte(u16),
 }
 
-impl Item {
-    /// Returns how many bytes of data a reply carries: exactly if [`Item::length`] is known, and
+impl DataItem {
+    /// Returns how many bytes of data a reply carries: exactly if [`DataItem::length`] is known, and
     /// about as many otherwise.
     #[must_use]
     pub const fn bytes(&self) -> usize {
@@ -191,7 +191,7 @@ impl Item {
     /// A datum may be read in two ways, a day as text and as a moment. The length of its reply is
     /// known as long as both formats have as many bytes.
     #[must_use]
-    pub fn joined(self, other: Item) -> Item {
+    pub fn joined(self, other: DataItem) -> DataItem {
         let alike = self.format.bytes() == other.format.bytes();
         let layout = match (self.layout, other.layout) {
             (Layout::Block { about: a, most: m }, Layout::Block { about: b, most: n }) if alike => {
@@ -208,7 +208,7 @@ impl Item {
                 }
             }
         };
-        Item { layout, ..self }
+        DataItem { layout, ..self }
     }
 }
 
@@ -227,12 +227,17 @@ enum Members {
 
 struct Family {
     name: &'static str,
-    id: Id,
+    id: DataIdentifier,
     format: Format,
     members: Members,
 }
 
-const fn family(name: &'static str, id: Id, format: Format, members: Members) -> Family {
+const fn family(
+    name: &'static str,
+    id: DataIdentifier,
+    format: Format,
+    members: Members,
+) -> Family {
     Family {
         name,
         id,
@@ -252,7 +257,7 @@ const PEAK: Format = Format::Peak {
 /// The families of DL/T 645-2007, tables A.1 (00), A.2 (01), A.3 (02), A.4 (04).
 #[rustfmt::skip]
 const Y2007: [Family; 50] = {
-    use Id::Y2007 as I;
+    use DataIdentifier::Y2007 as I;
     use Members::{One, Phases, Rates, TotalAndPhases};
     [
         family("energy-active", I(0x0000_0000), NET_ENERGY, Rates),
@@ -313,7 +318,7 @@ const Y2007: [Family; 50] = {
 /// identifier, with a signed format.
 #[rustfmt::skip]
 const Y1997: [Family; 20] = {
-    use Id::Y1997 as I;
+    use DataIdentifier::Y1997 as I;
     use Members::{One, Phases, Rates, TotalAndPhases};
     [
         family("energy-active-forward", I(0x9010), ENERGY, Rates),
@@ -341,7 +346,7 @@ const Y1997: [Family; 20] = {
 
 /// Returns the datum with this name; `None` if this edition of the standard has none.
 #[must_use]
-pub fn find(edition: Edition, name: &str) -> Option<Item> {
+pub fn find(edition: Edition, name: &str) -> Option<DataItem> {
     families(edition).iter().find_map(|f| f.member(name))
 }
 
@@ -358,7 +363,7 @@ const fn families(edition: Edition) -> &'static [Family] {
 }
 
 impl Family {
-    fn member(&self, name: &str) -> Option<Item> {
+    fn member(&self, name: &str) -> Option<DataItem> {
         let rest = name.strip_prefix(self.name)?;
         let block = |about, most| Layout::Block { about, most };
         let (id, layout) = match (self.members, rest) {
@@ -376,7 +381,7 @@ impl Family {
             },
             (Members::One, _) => return None,
         };
-        Some(Item {
+        Some(DataItem {
             id,
             format: self.format,
             layout,
@@ -384,25 +389,25 @@ impl Family {
     }
 
     /// Returns the identifier of member `n`: DI1 in 2007, the last half byte in 1997.
-    const fn part(&self, n: u8) -> Option<Id> {
+    const fn part(&self, n: u8) -> Option<DataIdentifier> {
         match self.id {
-            Id::Y2007(id) => Some(Id::Y2007(id | (n as u32) << 8)),
-            Id::Y1997(_) if n > 15 && n != BLOCK => None,
-            Id::Y1997(id) => Some(Id::Y1997(id | (n & 15) as u16)),
+            DataIdentifier::Y2007(id) => Some(DataIdentifier::Y2007(id | (n as u32) << 8)),
+            DataIdentifier::Y1997(_) if n > 15 && n != BLOCK => None,
+            DataIdentifier::Y1997(id) => Some(DataIdentifier::Y1997(id | (n & 15) as u16)),
         }
     }
 
     /// Returns the most rates of a quantity: 63 in 2007 (table A.1), 14 in 1997 (table A.1).
     const fn most_rates(&self) -> u8 {
         match self.id {
-            Id::Y2007(_) => 63,
-            Id::Y1997(_) => 14,
+            DataIdentifier::Y2007(_) => 63,
+            DataIdentifier::Y1997(_) => 14,
         }
     }
 
     /// Returns the identifier for `-rate-N` or `-all`, and `-last-N`, in this order, each once;
     /// and whether it means all rates.
-    fn rate(&self, rest: &str) -> Option<(Id, bool)> {
+    fn rate(&self, rest: &str) -> Option<(DataIdentifier, bool)> {
         let (rest, last) = match rest.rsplit_once("-last-") {
             Some((rest, n)) => (rest, decimal(n)?),
             None => (rest, 0),
@@ -415,9 +420,13 @@ impl Family {
         };
         let id = match self.part(rate)? {
             // 12 settlement days (2007 table A.1).
-            Id::Y2007(id) => (last <= 12).then(|| Id::Y2007(id | u32::from(last))),
+            DataIdentifier::Y2007(id) => {
+                (last <= 12).then(|| DataIdentifier::Y2007(id | u32::from(last)))
+            }
             // 94xx is last month, 98xx the month before.
-            Id::Y1997(id) => (last <= 2).then(|| Id::Y1997(id | u16::from(last) << 10)),
+            DataIdentifier::Y1997(id) => {
+                (last <= 2).then(|| DataIdentifier::Y1997(id | u16::from(last) << 10))
+            }
         };
         Some((id?, rate == BLOCK))
     }
@@ -512,11 +521,11 @@ mod tests {
         use crate::spec::TimeLayout;
         let text = find(Edition::Y2007, "date").unwrap();
         let layout = TimeLayout::new(&[Year2, Month, Day, Unused]).unwrap();
-        let moment = Item {
+        let moment = DataItem {
             format: Format::DateTime(layout),
             ..text
         };
-        let long = Item {
+        let long = DataItem {
             format: Format::Digits(6),
             ..text
         };
@@ -524,7 +533,7 @@ mod tests {
         assert_eq!(moment.joined(text).length(), Length::Exactly(4));
         let either = text.joined(long);
         assert_eq!((either.length(), either.bytes()), (Length::Any, 6));
-        let block = |format, about| Item {
+        let block = |format, about| DataItem {
             id: text.id,
             format,
             layout: Layout::Block { about, most: 9 },
@@ -537,7 +546,7 @@ mod tests {
     #[test]
     fn no_two_names_ask_for_the_same() {
         for edition in [Edition::Y1997, Edition::Y2007] {
-            let mut ids: Vec<Id> = families(edition).iter().map(|f| f.id).collect();
+            let mut ids: Vec<DataIdentifier> = families(edition).iter().map(|f| f.id).collect();
             ids.sort();
             ids.dedup();
             assert_eq!(ids.len(), families(edition).len());

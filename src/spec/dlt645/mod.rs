@@ -10,9 +10,9 @@ pub mod format;
 pub mod item;
 
 pub use access::WriteAccess;
-pub use address::Address;
+pub use address::MeterAddress;
 pub use format::Format;
-pub use item::{Item, Layout, Length, ValuePosition};
+pub use item::{DataItem, Layout, Length, ValuePosition};
 
 /// The edition of the standard that a meter speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -25,30 +25,30 @@ pub enum Edition {
 
 /// An identifier: four bytes in 2007, two in 1997. It travels last byte first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum Id {
+pub enum DataIdentifier {
     /// DI1 DI0.
     Y1997(u16),
     /// DI3 DI2 DI1 DI0.
     Y2007(u32),
 }
 
-impl Id {
+impl DataIdentifier {
     /// Returns the edition of the identifier.
     #[must_use]
     pub const fn edition(self) -> Edition {
         match self {
-            Id::Y1997(_) => Edition::Y1997,
-            Id::Y2007(_) => Edition::Y2007,
+            DataIdentifier::Y1997(_) => Edition::Y1997,
+            DataIdentifier::Y2007(_) => Edition::Y2007,
         }
     }
 }
 
-impl std::fmt::Display for Id {
+impl std::fmt::Display for DataIdentifier {
     /// Writes the identifier as the standard prints it: `00010000`, `9010`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Id::Y1997(id) => write!(f, "{id:04X}"),
-            Id::Y2007(id) => write!(f, "{id:08X}"),
+            DataIdentifier::Y1997(id) => write!(f, "{id:04X}"),
+            DataIdentifier::Y2007(id) => write!(f, "{id:08X}"),
         }
     }
 }

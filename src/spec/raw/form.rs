@@ -1,6 +1,6 @@
 //! How a value is written into a request of a device without a standard. `field` writes it.
 
-use super::part::{Endianness, Kind};
+use super::part::{Endianness, NumberKind};
 use crate::spec::{Encoding, QuestionIndex, TimeLayout, UtcOffset};
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub struct WriteBy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ValueForm {
     /// As bytes.
-    Binary(Kind, Endianness),
+    Binary(NumberKind, Endianness),
     /// As decimal characters.
     Decimal {
         /// At least so many characters, sign and point included, with zeros in front; 0: as many

@@ -10,7 +10,7 @@ pub mod template;
 
 pub use check::{Check, Sum};
 pub use form::{ValueForm, WriteBy};
-pub use part::Part;
+pub use part::ReplyPart;
 pub use reply::{Fixed, ReplyEnd, ReplyMarks};
 pub use template::Template;
 
@@ -19,7 +19,7 @@ use serde::Serialize;
 
 /// One question to a device, and what counts as its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Question {
+pub struct RawQuestion {
     /// The name for its points and for the operator; unique within the profile.
     pub name: String,
     /// The bytes that are sent.

@@ -9,11 +9,11 @@ use serde::Serialize;
 
 /// One value of a reply.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum Part {
+pub enum ReplyPart {
     /// A number.
     Number {
         /// Where and how the number is written.
-        written: Number,
+        written: BinaryNumber,
         /// The factor that the number is multiplied by first.
         scale: Decimal,
         /// The addend after scaling.
@@ -42,7 +42,7 @@ pub enum Part {
     /// Text; blanks around it and control characters are cut.
     Text {
         /// The position of the text.
-        span: Span,
+        span: ByteSpan,
         /// The encoding of the bytes.
         encoding: Encoding,
     },
@@ -50,25 +50,25 @@ pub enum Part {
 
 /// How a number is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum Number {
+pub enum BinaryNumber {
     /// As bytes.
     Binary {
         /// The first byte, from the beginning of the reply.
         at: usize,
         /// Size and kind.
-        kind: Kind,
+        kind: NumberKind,
         /// Which byte comes first.
         order: Endianness,
     },
     /// In decimal characters: `+12.50`, `-3`, `1.2E3`, blanks around it.
-    Decimal(Span),
+    Decimal(ByteSpan),
     /// In hexadecimal characters, without sign.
-    Hexadecimal(Span),
+    Hexadecimal(ByteSpan),
 }
 
 /// Sizes and kinds of binary numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Kind {
+pub enum NumberKind {
     /// Without sign, 1–8 bytes.
     Unsigned(u8),
     /// Two's complement, 1–8 bytes.
@@ -85,15 +85,17 @@ pub enum Kind {
     F64,
 }
 
-impl Kind {
+impl NumberKind {
     /// Returns the same kind with its sign in the highest bit; `None` if the kind has a sign of
     /// its own.
     #[must_use]
-    pub const fn signed_by_highest_bit(self) -> Option<Kind> {
+    pub const fn signed_by_highest_bit(self) -> Option<NumberKind> {
         match self {
-            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Magnitude(n) => Some(Kind::Magnitude(n)),
-            Kind::Bcd(n) | Kind::SignedBcd(n) => Some(Kind::SignedBcd(n)),
-            Kind::F32 | Kind::F64 => None,
+            NumberKind::Unsigned(n) | NumberKind::Signed(n) | NumberKind::Magnitude(n) => {
+                Some(NumberKind::Magnitude(n))
+            }
+            NumberKind::Bcd(n) | NumberKind::SignedBcd(n) => Some(NumberKind::SignedBcd(n)),
+            NumberKind::F32 | NumberKind::F64 => None,
         }
     }
 
@@ -101,10 +103,12 @@ impl Kind {
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
-            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Magnitude(n) => n as usize,
-            Kind::Bcd(n) | Kind::SignedBcd(n) => n as usize,
-            Kind::F32 => 4,
-            Kind::F64 => 8,
+            NumberKind::Unsigned(n) | NumberKind::Signed(n) | NumberKind::Magnitude(n) => {
+                n as usize
+            }
+            NumberKind::Bcd(n) | NumberKind::SignedBcd(n) => n as usize,
+            NumberKind::F32 => 4,
+            NumberKind::F64 => 8,
         }
     }
 }
@@ -150,7 +154,7 @@ impl Endianness {
 
 /// A piece of a reply that holds text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum Span {
+pub enum ByteSpan {
     /// At a fixed position.
     At {
         /// The first byte, from the beginning of the reply.
@@ -171,29 +175,30 @@ pub enum Span {
     },
 }
 
-impl Part {
+impl ReplyPart {
     /// Returns why the value can never be written; `None` if each of its bytes is known.
     #[must_use]
     pub fn unwritable(&self) -> Option<NotWritable> {
         match self {
-            Part::Number { scale, .. } if scale.digits == 0 => Some(NotWritable::ZeroFactor),
+            ReplyPart::Number { scale, .. } if scale.digits == 0 => Some(NotWritable::ZeroFactor),
             // Without a standard the number of a day of the week is not known.
-            Part::DateTime { layout, .. }
+            ReplyPart::DateTime { layout, .. }
                 if (layout.fields().iter())
                     .any(|f| matches!(f, TimeField::Unused | TimeField::Weekday)) =>
             {
                 Some(NotWritable::Ignored)
             }
-            Part::Number { .. } | Part::Bit { .. } | Part::DateTime { .. } | Part::Text { .. } => {
-                None
-            }
+            ReplyPart::Number { .. }
+            | ReplyPart::Bit { .. }
+            | ReplyPart::DateTime { .. }
+            | ReplyPart::Text { .. } => None,
         }
     }
 
     /// Returns the type of the value in the thing model, if the value is a number.
     #[must_use]
     pub fn number_type(&self) -> Option<NumberType> {
-        let Part::Number {
+        let ReplyPart::Number {
             written,
             scale,
             offset,
@@ -203,9 +208,9 @@ impl Part {
             return None;
         };
         let whole = match written {
-            Number::Binary { kind, .. } => !matches!(kind, Kind::F32 | Kind::F64),
-            Number::Decimal(_) => false,
-            Number::Hexadecimal(_) => true,
+            BinaryNumber::Binary { kind, .. } => !matches!(kind, NumberKind::F32 | NumberKind::F64),
+            BinaryNumber::Decimal(_) => false,
+            BinaryNumber::Hexadecimal(_) => true,
         };
         Some(number_type.unwrap_or_else(|| match whole {
             true => NumberType::of(&[*scale, *offset]),

@@ -34,7 +34,7 @@ pub enum ReplyEnd {
     Terminator(Vec<u8>),
     /// When the line has been quiet for this long.
     Silence(Duration),
-    /// With the frame that carries the reply ([`super::Question::carried`]).
+    /// With the frame that carries the reply ([`super::RawQuestion::carried`]).
     Frame,
 }
 

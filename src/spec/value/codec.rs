@@ -5,8 +5,8 @@ use super::{
     ByteOrder, DataType, DateTime, Decimal, Digits, Encoding, Measure, NotWritable, Number,
     NumberType, RegisterByte, WordOrder,
 };
-use crate::spec::dlt645::Item;
-use crate::spec::raw::Part;
+use crate::spec::dlt645::DataItem;
+use crate::spec::raw::ReplyPart;
 use serde::Serialize;
 
 /// How bits, registers and bytes become a value.
@@ -56,7 +56,7 @@ pub enum Codec {
     /// A value of a datum of DL/T 645, whose item says how it is written.
     Datum {
         /// The datum.
-        item: Item,
+        item: DataItem,
         /// The factor that the value is multiplied by first.
         scale: Decimal,
         /// The addend after scaling.
@@ -65,7 +65,7 @@ pub enum Codec {
         number_type: Option<NumberType>,
     },
     /// A part of the reply of a device without a standard.
-    Part(Box<Part>),
+    Part(Box<ReplyPart>),
 }
 
 impl Codec {
@@ -94,9 +94,9 @@ impl Codec {
             Codec::Bool | Codec::Bit(_) => DataType::Bool,
             Codec::DateTime(_) => DataType::Date,
             Codec::Part(part) => match **part {
-                Part::Bit { .. } => DataType::Bool,
-                Part::DateTime { .. } => DataType::Date,
-                Part::Number { .. } | Part::Text { .. } => DataType::Text,
+                ReplyPart::Bit { .. } => DataType::Bool,
+                ReplyPart::DateTime { .. } => DataType::Date,
+                ReplyPart::Number { .. } | ReplyPart::Text { .. } => DataType::Text,
             },
             Codec::Datum { number_type, .. } => {
                 number_type.map_or(DataType::Text, NumberType::data_type)

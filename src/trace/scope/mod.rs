@@ -18,7 +18,7 @@ use crate::base::text::{counted, plural};
 
 use self::lane::{Lane, LaneId};
 use super::decode::Body;
-use super::event::{Line, LineSettings, TraceEvent, TransactionVerdict};
+use super::event::{LineSettings, TraceEvent, TracedLine, TransactionVerdict};
 use super::follow::{Anchor, Follower, Frame, Item, Side, TransactionEnd};
 use super::text::millis;
 
@@ -195,11 +195,11 @@ impl Scope {
 
     fn item(&mut self, item: Item) {
         match item {
-            Item::Line(at, Line::Open(settings)) => {
+            Item::Line(at, TracedLine::Open(settings)) => {
                 self.opened(at);
                 self.settings = Some(settings);
             }
-            Item::Line(at, Line::Closed { why }) => {
+            Item::Line(at, TracedLine::Closed { why }) => {
                 self.turn = ScopeTurn::default();
                 self.counts.closed.get_or_insert((at, why));
             }

@@ -176,7 +176,7 @@ fn nothing_at_all_is_a_picture_too() {
 fn a_port_that_was_not_open_shows_for_how_long_and_why() {
     let mut scope = Scope::default();
     let why = "No such file".into();
-    scope.on(&at(0, TraceEventKind::Line(Line::Closed { why })));
+    scope.on(&at(0, TraceEventKind::Line(TracedLine::Closed { why })));
     scope.on(&at(700_000, open()));
     let block = &scope.blocks[0];
     assert_eq!(block.kind, BlockKind::Closed);

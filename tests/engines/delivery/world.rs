@@ -18,7 +18,7 @@ use serde_json::{Value as Json, json};
 const SESSION: &str = "/ext/session/gwPk/gw-1/combine/";
 const ERROR: &str = "/ext/error/gwPk/gw-1";
 const PACK: &str = "/sys/gwPk/gw-1/thing/event/property/pack/post";
-const DAWN: i64 = 1_700_000_000_000;
+const START: i64 = 1_700_000_000_000;
 
 pub(crate) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -444,7 +444,7 @@ impl World {
             .iter()
             .filter(|(_, (at, _))| *at >= since)
             .map(|((_, _, time), (at, _))| {
-                let read = Mono::START + ms(u64::try_from(time - DAWN).unwrap());
+                let read = Mono::START + ms(u64::try_from(time - START).unwrap());
                 at.since(read)
             })
             .collect();
@@ -467,6 +467,6 @@ pub(crate) fn at(mono: Mono) -> Now {
     let millis = mono.since(Mono::START).as_millis() as i64;
     Now {
         mono,
-        wall: Wall::from_millis(DAWN + millis),
+        wall: Wall::from_millis(START + millis),
     }
 }

@@ -4,7 +4,7 @@
 //! bent frame fit again.
 
 use alink_gateway::base::{Rng, UnitId};
-use alink_gateway::field::dlt645::ask::Id;
+use alink_gateway::field::dlt645::ask::DataIdentifier;
 use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::modbus::{ascii, rtu, tcp};
 use alink_gateway::field::{dlt645, raw};
@@ -119,7 +119,7 @@ pub(crate) fn rtu_corpus() -> Vec<Vec<u8>> {
 /// Returns whether a reply was accepted; the reply was on the line then.
 pub(crate) fn rtu(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     let mut receiver = rtu::Receiver::new(ASK);
-    let Some(rtu::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {
+    let Some(rtu::ListeningEnd::Reply(reply)) = bursts.iter().find_map(|burst| {
         let pieces = pieces(burst, rng);
         let taken = pieces.into_iter().find_map(|p| receiver.push(p));
         taken.or_else(|| receiver.silence())
@@ -166,7 +166,7 @@ pub(crate) fn ascii_corpus() -> Vec<Vec<u8>> {
 /// Returns whether a reply was accepted; the reply was on the line then.
 pub(crate) fn ascii(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     let mut receiver = ascii::Receiver::new(ASK);
-    let Some(rtu::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {
+    let Some(rtu::ListeningEnd::Reply(reply)) = bursts.iter().find_map(|burst| {
         let pieces = pieces(burst, rng);
         let taken = pieces.into_iter().find_map(|p| receiver.push(p));
         taken.or_else(|| receiver.silence())
@@ -264,11 +264,11 @@ pub(crate) fn dlt645_corpus() -> Vec<Vec<u8>> {
 
 /// Returns whether a reply was accepted; the reply was on the line then.
 pub(crate) fn dlt645(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
-    let address = dlt645::Address::parse("000000000161").unwrap();
-    let ask = dlt645::MeterRequest::read(address, Id::Y2007(0x0001_0000), Some(4));
+    let address = dlt645::MeterAddress::parse("000000000161").unwrap();
+    let ask = dlt645::MeterRequest::read(address, DataIdentifier::Y2007(0x0001_0000), Some(4));
 
     let mut receiver = dlt645::Receiver::new(ask.clone());
-    let Some(dlt645::receive::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {
+    let Some(dlt645::receive::ListeningEnd::Reply(reply)) = bursts.iter().find_map(|burst| {
         let pieces = pieces(burst, rng);
         let taken = pieces.into_iter().find_map(|p| receiver.push(p));
         taken.or_else(|| receiver.silence())
@@ -331,7 +331,7 @@ pub(crate) fn raw(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
         preamble: None,
     };
     let mut receiver = raw::Receiver::new((shape.clone(), b"$012B7\r"));
-    let Some(raw::receive::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {
+    let Some(raw::receive::ListeningEnd::Reply(reply)) = bursts.iter().find_map(|burst| {
         let pieces = pieces(burst, rng);
         let taken = pieces.into_iter().find_map(|p| receiver.push(p));
         taken.or_else(|| receiver.silence())

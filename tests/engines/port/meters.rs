@@ -7,7 +7,7 @@ use std::time::Duration;
 use alink_gateway::base::{RefusedReason, UnknownReason, Value, WriteVerdict};
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Unit, UnitKind};
-use alink_gateway::spec::dlt645::{Address, Edition, ValuePosition, WriteAccess, item};
+use alink_gateway::spec::dlt645::{Edition, MeterAddress, ValuePosition, WriteAccess, item};
 use alink_gateway::spec::*;
 use alink_gateway::trace::TraceEventKind;
 
@@ -71,7 +71,7 @@ async fn line(meters: u8, echo: bool) -> World {
     let units = (1..=meters).map(|unit| (unit, Arc::clone(&kind)));
     let mut spec = installation(LineSpec::Serial(tty), TIMEOUT, units);
     for (number, device) in (1..).zip(&mut spec.devices) {
-        let address = Address::parse(&format!("{number:012}")).unwrap();
+        let address = MeterAddress::parse(&format!("{number:012}")).unwrap();
         device.address = BusAddress::Dlt645(address);
         device.access = WriteAccess::parse(PASSWORD, OPERATOR);
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use alink_gateway::base::{RefusedReason, UnknownReason, Value, WriteVerdict};
 use alink_gateway::lab::bus::protocol::{BusProtocol, BusReply, Custom};
 use alink_gateway::spec::raw::{
-    Check, Fixed, Part, Question, ReplyEnd, ReplyMarks, Sum, Template, ValueForm, WriteBy, check,
-    part,
+    Check, Fixed, RawQuestion, ReplyEnd, ReplyMarks, ReplyPart, Sum, Template, ValueForm, WriteBy,
+    check, part,
 };
 use alink_gateway::spec::*;
 
@@ -59,8 +59,8 @@ fn drive(state: &Arc<Mutex<Drive>>) -> BusProtocol {
     }))
 }
 
-fn question(name: &str, send: &str, check: Option<Check>, begins: &[u8]) -> Arc<Question> {
-    Arc::new(Question {
+fn question(name: &str, send: &str, check: Option<Check>, begins: &[u8]) -> Arc<RawQuestion> {
+    Arc::new(RawQuestion {
         name: name.into(),
         request: Template::parse(send, check).unwrap(),
         reply: ReplyMarks {
@@ -81,8 +81,8 @@ async fn line(state: &Arc<Mutex<Drive>>) -> World {
     let speed = PointSpec {
         id: "Speed".into(),
         address: PointAddress::Raw(QuestionIndex(0)),
-        codec: Codec::Part(Box::new(Part::Number {
-            written: part::Number::Decimal(part::Span::At { from: 1, length: 5 }),
+        codec: Codec::Part(Box::new(ReplyPart::Number {
+            written: part::BinaryNumber::Decimal(part::ByteSpan::At { from: 1, length: 5 }),
             scale: Decimal::ONE,
             offset: Decimal::ZERO,
             number_type: Some(NumberType::Int),

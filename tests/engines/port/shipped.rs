@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use alink_gateway::base::{FieldEvent, UnitId, Value};
 use alink_gateway::field::decode::point::decode;
-use alink_gateway::field::encode::{Content, encode};
+use alink_gateway::field::encode::{WriteContent, encode};
 use alink_gateway::field::modbus::Data;
 use alink_gateway::field::plan::block_address::{
     BlockAddress, DatumAsked, EntryRange, QuestionAsked,
@@ -17,8 +17,8 @@ use alink_gateway::io::files::settings::{LoadContext, profile_in};
 use alink_gateway::lab::bus::frame;
 use alink_gateway::lab::bus::protocol::{BusProtocol, BusReply, Custom, Meter, Year};
 use alink_gateway::lab::bus::{Unit, UnitKind};
-use alink_gateway::spec::dlt645::Address;
-use alink_gateway::spec::raw::{Question, ReplyEnd};
+use alink_gateway::spec::dlt645::MeterAddress;
+use alink_gateway::spec::raw::{RawQuestion, ReplyEnd};
 use alink_gateway::spec::*;
 
 use super::world::{TIMEOUT, World, ms, s, serial};
@@ -112,10 +112,10 @@ fn filled(name: &str, profile: &ProfileSpec) -> (Entries, BTreeMap<u16, Value>) 
         let encoded = fits.map(|value| encode(&free, &value)).find(Result::is_ok);
         let encoded = encoded.unwrap_or_else(|| panic!("{name}: {} has no value", point.id));
         match encoded.unwrap().content {
-            Content::Coil(on) => {
+            WriteContent::Coil(on) => {
                 entries.insert((address.table, address.start), u16::from(on));
             }
-            Content::Registers { start, words } => {
+            WriteContent::Registers { start, words } => {
                 for (at, word) in (start..).zip(words).filter(|(_, word)| word.mask != 0) {
                     let entry = entries.entry((address.table, at)).or_default();
                     *entry = word.merged(*entry);
@@ -216,14 +216,14 @@ fn strict(entries: Entries, profile: &ProfileSpec) -> BusProtocol {
 }
 
 /// Builds a meter whose data have digits; returns also what each point reads there.
-fn meter(profile: &ProfileSpec, items: &[dlt645::Item]) -> (BusProtocol, BTreeMap<u16, Value>) {
+fn meter(profile: &ProfileSpec, items: &[dlt645::DataItem]) -> (BusProtocol, BTreeMap<u16, Value>) {
     let mut meter = Meter::new(Year::Y2007, 1, Unit::new(UnitKind::Meter, 1));
     let (mut data, mut values) = (Vec::new(), BTreeMap::new());
     for item in items {
         // Digits only, and no sign.
         let digits = (1u8..=7).cycle().take(item.bytes());
         let bytes: Vec<u8> = digits.collect();
-        let dlt645::Id::Y2007(id) = item.id else {
+        let dlt645::DataIdentifier::Y2007(id) = item.id else {
             panic!("{item:?}");
         };
         meter.held.insert(id, bytes.clone());
@@ -247,7 +247,7 @@ fn meter(profile: &ProfileSpec, items: &[dlt645::Item]) -> (BusProtocol, BTreeMa
 /// Builds a device that answers one question with digits where nothing is fixed.
 fn asked_in_bytes(
     profile: &ProfileSpec,
-    question: &Arc<Question>,
+    question: &Arc<RawQuestion>,
 ) -> (BusProtocol, BTreeMap<u16, Value>) {
     let ReplyEnd::Length(length) = question.reply.end else {
         panic!("{question:?}");
@@ -296,7 +296,7 @@ async fn every_shipped_profile_reads_each_of_its_values_from_a_device_that_has_n
                 (strict(entries, &profile), values)
             }
             Protocol::Dlt645(items) => {
-                let address = Address::parse("000000000001").unwrap();
+                let address = MeterAddress::parse("000000000001").unwrap();
                 spec.devices[0].address = BusAddress::Dlt645(address);
                 meter(&profile, items)
             }

@@ -202,7 +202,7 @@ impl Plant {
                 pipes.try_send(rig.plug_pipe()).expect("room for one");
                 Opener::Pipes(received)
             }),
-            dialer: Box::new(move || Dialer::Door(door.clone())),
+            dialer: Box::new(move || Dialer::Pipe(door.clone())),
         };
         let spec = config.spec();
         let journal = Journal::new(Arc::new(spec.clone()));

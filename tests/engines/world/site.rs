@@ -6,7 +6,7 @@ use crate::installation::{self, demo_cloud, device, number, point, port, profile
 use alink_gateway::base::{DeviceId, PortId, Secret};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::{Device, PlatformSpec};
-use alink_gateway::lab::site::{self, DAWN, Plan, Site};
+use alink_gateway::lab::site::{self, Plan, START, Site};
 use alink_gateway::spec::*;
 
 /// How many lines, and how many units on each.
@@ -30,7 +30,7 @@ pub(crate) fn build_with(
     seed: u64,
     shape: impl FnOnce(&mut PlatformSpec),
 ) -> Site {
-    build_on(Clock::starting_at(DAWN), size, session, seed, shape)
+    build_on(Clock::starting_at(START), size, session, seed, shape)
 }
 
 /// Does the same with the gateway on a clock of its own.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alink_gateway::config::{FirstPass, NeededSource, ReadSources, Report, Source};
+use alink_gateway::config::{FirstPass, NeededSource, ReadSources, Report, SourceText};
 
 use super::tree::{Step, Tree, general, shown};
 
@@ -78,7 +78,7 @@ impl Configuration<'_> {
         }
     }
 
-    fn source(&self, want: &NeededSource) -> Source {
+    fn source(&self, want: &NeededSource) -> SourceText {
         let text = match want {
             NeededSource::File(_) => self.table.unwrap_or(TABLE),
             NeededSource::Pattern(_) | NeededSource::Beside(_) => PROFILE,
@@ -86,7 +86,7 @@ impl Configuration<'_> {
             // It is good as a password of a meter, too.
             NeededSource::Secret(_) | NeededSource::Credential(_) => "02123456",
         };
-        Source::of(format!("{want:?}"), Ok(text.as_bytes().into()))
+        SourceText::of(format!("{want:?}"), Ok(text.as_bytes().into()))
     }
 
     fn answers(&self, wants: BTreeSet<NeededSource>) -> ReadSources {
@@ -102,7 +102,7 @@ impl Configuration<'_> {
     /// Compiles it, with `tree` in the place of its own.
     fn compiled(&self, tree: &Tree) -> Result<(Meaning, Report), Report> {
         let text = tree.text();
-        let source = Source::of("gateway.yaml".into(), Ok(text.as_bytes().into()));
+        let source = SourceText::of("gateway.yaml".into(), Ok(text.as_bytes().into()));
         let first = FirstPass::new(std::slice::from_ref(&source), &[])?;
         let files = self.answers(first.wants());
         let second = first.outline(&files);

@@ -168,7 +168,7 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
         },
         Field::OneAtATime {
             port: PORT,
-            fault: alink_gateway::field::modbus::in_flight::Fault::Twice,
+            fault: alink_gateway::field::modbus::in_flight::InFlightFault::Twice,
         },
         Field::SettingsDiffer {
             port: PORT,
@@ -257,7 +257,7 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
         trouble(Trouble::Declines(word)),
         trouble(Trouble::NoValue {
             point: 0,
-            why: point::Refusal::NotANumber,
+            why: point::NoValueReason::NotANumber,
         }),
     ])
 }
@@ -1036,8 +1036,8 @@ impl LogEvent for Boxed {
     fn kind(&self) -> EventKind {
         self.0.kind()
     }
-    fn about(&self) -> alink_gateway::base::LogSubject {
-        self.0.about()
+    fn subject(&self) -> alink_gateway::base::LogSubject {
+        self.0.subject()
     }
     fn devices(&self) -> &[DeviceId] {
         self.0.devices()

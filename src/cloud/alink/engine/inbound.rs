@@ -7,7 +7,7 @@ use crate::base::{DeviceId, Mono, Now, RequestId, Secret};
 use crate::cloud::alink::engine::{Cloud, Output, PendingRequest};
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::publish::PostReply;
-use crate::cloud::alink::requests::context::{Answer, Context};
+use crate::cloud::alink::requests::context::{Context, RequestAnswer};
 use crate::cloud::alink::requests::pending::RequestMatch;
 use crate::cloud::alink::session::Session;
 use crate::cloud::alink::session::device::LoginNeed;
@@ -15,7 +15,9 @@ use crate::cloud::alink::session::replies::SessionLoss;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning};
 use crate::cloud::alink::wire::payload::remote::{AnnouncedFile, RemotePush};
 use crate::cloud::alink::wire::payload::{Malformed, Reply};
-use crate::cloud::alink::wire::topic::{Command, GatewayAsk, Identity, OrderTopic, Topic};
+use crate::cloud::alink::wire::topic::{
+    CommandTopic, DeviceIdentity, GatewayAsk, OrderTopic, Topic,
+};
 
 /// How many topics have their malformed messages reported; those on others are only
 /// counted.
@@ -110,7 +112,7 @@ impl Cloud {
         if !matches!(found, RequestMatch::Open(_) | RequestMatch::Unknown) {
             self.outbox.count().late_replies += 1;
         }
-        let answer = Answer {
+        let answer = RequestAnswer {
             reply: &reply,
             named: &named,
             payload,
@@ -125,10 +127,10 @@ impl Cloud {
         now: Now,
         found: RequestMatch<PendingRequest>,
         is_secret: bool,
-        answer: Answer<'_>,
+        answer: RequestAnswer<'_>,
     ) {
         let (mono, sessions) = (now.mono, &mut self.sessions);
-        let Answer {
+        let RequestAnswer {
             reply,
             named,
             payload,
@@ -163,7 +165,7 @@ impl Cloud {
                 self.out.extend(command.map(Output::Command));
                 // A device that has no session is told so by this answer as by any other.
                 let device = request.device();
-                if reply.code.verdict() == CodeMeaning::NoSession {
+                if reply.code.meaning_kind() == CodeMeaning::NoSession {
                     self.session_news(mono, device, reply, SessionLoss::Post);
                 }
             }
@@ -209,7 +211,7 @@ impl Cloud {
     }
 
     /// Takes a command of the platform.
-    fn on_command(&mut self, now: Now, command: Command, topic: &str, payload: &[u8]) {
+    fn on_command(&mut self, now: Now, command: CommandTopic, topic: &str, payload: &[u8]) {
         let mut context = Context {
             now: now.mono,
             identities: &mut self.identities,
@@ -229,7 +231,7 @@ impl Cloud {
     fn on_order(
         &mut self,
         now: Now,
-        who: &Identity,
+        who: &DeviceIdentity,
         order: OrderTopic,
         topic: &str,
         payload: &[u8],
@@ -253,7 +255,7 @@ impl Cloud {
     }
 
     /// Takes a configuration that the platform pushes.
-    fn on_config_pushed(&mut self, now: Now, who: &Identity, topic: &str, payload: &[u8]) {
+    fn on_config_pushed(&mut self, now: Now, who: &DeviceIdentity, topic: &str, payload: &[u8]) {
         if who != self.identities.gateway() {
             // Devices on a field bus have no configuration of the platform's.
             self.outbox.count().unknown_topics += 1;
@@ -298,7 +300,7 @@ impl Cloud {
     /// Takes a reply of the platform about a device that may mean that the device's session
     /// has ended.
     pub(super) fn session_news(&mut self, now: Mono, id: DeviceId, reply: &Reply, by: SessionLoss) {
-        let verdict = reply.code.verdict();
+        let verdict = reply.code.meaning_kind();
         if verdict == CodeMeaning::NoSession && self.sessions.session(id) == Session::In {
             if by == SessionLoss::Notice && self.posts.is_echo(now, id) {
                 return;

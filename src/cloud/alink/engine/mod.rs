@@ -281,7 +281,7 @@ impl Cloud {
                 || self.commands.is_waiting(device))
             && !self.stop.is_on()
         {
-            self.spill.hurry();
+            self.spill.shorten_waits();
             self.posts.send_without_waiting(now, device);
             self.leaving.add(now, device);
         } else {
@@ -292,7 +292,7 @@ impl Cloud {
 
     /// Sets that this device shall be offline, for this reason.
     pub fn want_offline(&mut self, now: Now, device: DeviceId, reason: LogoutReason) {
-        self.sessions.why_offline(device, reason);
+        self.sessions.set_offline_reason(device, reason);
         self.want(now, device, Presence::Offline);
     }
 
@@ -346,7 +346,7 @@ impl Cloud {
 
     fn begin_to_stop(&mut self, now: Mono) {
         self.stop.begin(now, self.spec.stop_within);
-        self.spill.hurry();
+        self.spill.shorten_waits();
         self.posts.send_all_without_waiting(now);
         self.pending.limit_deadlines(now + self.last_timeout());
     }
@@ -520,7 +520,7 @@ impl Cloud {
             self.follow(mono);
             return true;
         }
-        if self.let_go(mono) {
+        if self.release_pending_logouts(mono) {
             return true;
         }
         if self.stop_on(now) {
@@ -549,7 +549,7 @@ impl Cloud {
             }
         }
         if due(self.paced(self.topology_due())) {
-            self.see_to_the_topology(now);
+            self.serve_topology(now);
             return true;
         }
         if due(self.paced(self.remote_due()))
@@ -582,7 +582,7 @@ impl Cloud {
     }
 
     /// Lets a device go offline whose last readings are sent, or whose time for them is up.
-    fn let_go(&mut self, now: Mono) -> bool {
+    fn release_pending_logouts(&mut self, now: Mono) -> bool {
         let (posts, spill) = (&self.posts, &self.spill);
         let (commands, events) = (&self.commands, &self.events);
         let is_waiting = |id| {
@@ -601,7 +601,7 @@ impl Cloud {
     }
 
     /// Sends one answer or request about registration, the topology or an order.
-    fn see_to_the_topology(&mut self, now: Now) {
+    fn serve_topology(&mut self, now: Now) {
         let mono = now.mono;
         if let Some((topic, payload)) = self.orders.take() {
             return self.publish(mono, topic, payload);
@@ -713,8 +713,8 @@ impl Cloud {
             self.latency.changed(now, id, online, wanted);
             self.out.push_back(Output::Session { device: id, online });
             if online {
-                self.posts.came(now, id);
-                self.desired.came(id, &self.spec);
+                self.posts.on_session_begun(now, id);
+                self.desired.on_session_begun(id, &self.spec);
             } else {
                 self.desired.left(id);
                 if self.sessions.session(id) != Session::LoggingOut {

@@ -36,7 +36,7 @@ impl Cloud {
                     SessionChange::LogOut => AnswerKind::LogOuts,
                 };
                 self.pending
-                    .patience(of, self.spec.cloud.session.reply_timeout)
+                    .reply_timeout(of, self.spec.cloud.session.reply_timeout)
             }
             true => self.last_timeout(),
         };
@@ -97,7 +97,7 @@ impl Cloud {
         let id = self.pending.id();
         let (topic, payload) = request.message(id, &self.identities);
         let most = self.spec.cloud.session.reply_timeout;
-        let wait = self.pending.patience(AnswerKind::Others, most);
+        let wait = self.pending.reply_timeout(AnswerKind::Others, most);
         if let Some(reply) = topic.reply() {
             let what = PendingRequest::Desired(request);
             self.pending.open(id, reply, what, now, wait);
@@ -119,7 +119,7 @@ impl Cloud {
         self.publish(now, Topic::Gateway(gateway.clone(), ask), payload);
         let reply = Topic::GatewayReply(gateway, ask);
         let most = self.spec.cloud.session.reply_timeout;
-        let wait = self.pending.patience(AnswerKind::Others, most);
+        let wait = self.pending.reply_timeout(AnswerKind::Others, most);
         self.pending.open(id, reply, what, now, wait);
     }
 

@@ -40,9 +40,9 @@ impl Cloud {
         self.sessions
             .respec(mono, Arc::clone(&spec), changes.cloud.limits);
         self.remote.respec(now, &spec.cloud.remote);
-        let moves = moves(&old, &spec, changes);
-        if changes.cloud.limits || !moves.is_empty() {
-            self.repack(mono, &moves);
+        let renumbering = renumbering(&old, &spec, changes);
+        if changes.cloud.limits || !renumbering.is_empty() {
+            self.repack(mono, &renumbering);
         }
         self.sessions.grow(spec.devices.len());
         // If some devices are removed as well, the topology is asked for once those are
@@ -53,12 +53,12 @@ impl Cloud {
         for id in &changes.devices.added {
             self.identities.add(*id);
             self.retiring.remove(id);
-            self.resigned(mono, *id);
+            self.secret_replaced(mono, *id);
         }
         for (id, change) in &changes.devices.changed {
             if change.secret {
                 self.identities.forget_secret(*id);
-                self.resigned(mono, *id);
+                self.secret_replaced(mono, *id);
             }
         }
         for id in &changes.devices.removed {
@@ -87,7 +87,7 @@ impl Cloud {
     /// Takes note that this device is configured with another secret than before, or with
     /// one for the first time; the configured secret goes before a secret that we were
     /// given.
-    fn resigned(&mut self, now: Mono, id: DeviceId) {
+    fn secret_replaced(&mut self, now: Mono, id: DeviceId) {
         let has_secret = self.identities.prefer_configured_secret(id);
         self.sessions.secret_replaced(now, id, has_secret);
     }
@@ -123,21 +123,21 @@ impl Cloud {
 
     /// Takes back the readings that wait to be sent again, so that new limits apply to
     /// them, and gives every reading its point's new number.
-    fn repack(&mut self, now: Mono, moves: &PointRenumbering) {
+    fn repack(&mut self, now: Mono, renumbering: &PointRenumbering) {
         self.posts.repack(now);
         let mut dropped = 0;
-        for (id, points) in moves {
+        for (id, points) in renumbering {
             dropped += self.posts.retain(now, *id, |r| renumber(r, points));
         }
         dropped += self
             .timestamps
-            .retain(|reading| match moves.get(&reading.device) {
+            .retain(|reading| match renumbering.get(&reading.device) {
                 Some(points) => renumber(reading, points),
                 None => true,
             });
         dropped += self
             .spill
-            .retain(|reading| match moves.get(&reading.device) {
+            .retain(|reading| match renumbering.get(&reading.device) {
                 Some(points) => renumber(reading, points),
                 None => true,
             });
@@ -157,7 +157,7 @@ fn renumber(reading: &mut Reading, points: &[Option<u16>]) -> bool {
 }
 
 /// Returns the devices whose points are numbered otherwise than before.
-fn moves(old: &Spec, new: &Spec, changes: &Changes) -> PointRenumbering {
+fn renumbering(old: &Spec, new: &Spec, changes: &Changes) -> PointRenumbering {
     let ids = |p: &ProfileSpec| p.points.iter().map(|p| p.id.clone()).collect::<Vec<_>>();
     let changed = changes.devices.changed.iter().filter(|(_, c)| c.polling);
     // A device that comes back may not have been forgotten yet.
@@ -168,10 +168,10 @@ fn moves(old: &Spec, new: &Spec, changes: &Changes) -> PointRenumbering {
             let before = ids(&old.device(*id)?.profile);
             let after = ids(&new.device(*id)?.profile);
             let at = |point| after.iter().position(|p| p == point);
-            let moves = before
+            let renumbering = before
                 .iter()
                 .map(|p| at(p).and_then(|n| u16::try_from(n).ok()));
-            (before != after).then(|| (*id, moves.collect()))
+            (before != after).then(|| (*id, renumbering.collect()))
         })
         .collect()
 }

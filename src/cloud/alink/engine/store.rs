@@ -13,11 +13,11 @@ use crate::cloud::Session;
 use crate::cloud::alink::engine::{Cloud, Output};
 use crate::cloud::alink::event_posts::MOST;
 use crate::cloud::alink::events::CloudLogEvent;
-use crate::cloud::alink::history::spill::{self, Outcome, ReadingsInMemory};
+use crate::cloud::alink::history::spill::{self, ReadingsInMemory, SpillOutcome};
 use crate::cloud::alink::history::{HistoryEvent, HistoryLimits, StoredEvent, ToPost};
 use crate::cloud::alink::publish::LIVE_FOR;
 use crate::cloud::alink::wire::payload::{Reply, history_post};
-use crate::cloud::alink::wire::topic::{Identity, Topic};
+use crate::cloud::alink::wire::topic::{DeviceIdentity, Topic};
 use crate::spec::{Durability, Spec};
 
 /// Returns the limits of messages with stored values. The platform publishes none; those of a
@@ -52,8 +52,8 @@ impl Cloud {
         self.outbox.count().stored += at.len() as u64;
         for outcome in self.spill.stored(now.mono, at, &self.identities) {
             match outcome {
-                Outcome::Left(at) => self.history.stored(at),
-                Outcome::Send(reading, at) => {
+                SpillOutcome::Left(at) => self.history.stored(at),
+                SpillOutcome::Send(reading, at) => {
                     let device = reading.device;
                     self.outbox.count().readings += u64::from(at.is_some());
                     self.posts.put(now, reading, at, &mut self.outbox);
@@ -61,10 +61,12 @@ impl Cloud {
                         self.posts.send_without_waiting(now.mono, device);
                     }
                 }
-                Outcome::Wait(number, reading) => self.posts.put_back(now.mono, number, reading),
-                Outcome::Undated(reading) => undated.push(reading),
-                Outcome::Dropped => {}
-                Outcome::Event(number, at) => {
+                SpillOutcome::Wait(number, reading) => {
+                    self.posts.put_back(now.mono, number, reading)
+                }
+                SpillOutcome::Undated(reading) => undated.push(reading),
+                SpillOutcome::Dropped => {}
+                SpillOutcome::Event(number, at) => {
                     if let Some((event, at)) = self.events.on_stored(number, at) {
                         let outcome = match at {
                             Some(_) => ThingEventOutcome::Stored,
@@ -76,7 +78,7 @@ impl Cloud {
                         }
                     }
                 }
-                Outcome::Unknown => self.outbox.count().dropped_unknown += 1,
+                SpillOutcome::Unknown => self.outbox.count().dropped_unknown += 1,
             }
         }
         self.timestamps.put_back(undated);
@@ -106,7 +108,7 @@ impl Cloud {
         let (identities, sessions) = (&self.identities, &self.sessions);
         // Events that are posted leave room for new ones.
         let room = Cell::new((MOST / 2).saturating_sub(self.events.len()));
-        let can_post = |who: &Identity, reading: &StoredReading| {
+        let can_post = |who: &DeviceIdentity, reading: &StoredReading| {
             let id = identities.id(who);
             let is_online = id.is_some_and(|id| sessions.session(id) == Session::In);
             let is_event = matches!(reading.value, StoredValue::Event(_));
@@ -135,7 +137,7 @@ impl Cloud {
     /// Posts a stored value as live values are, behind them.
     fn post_stored(&mut self, now: Now, one: ToPost) {
         let ToPost { at, reading, wall } = one;
-        let who = Identity {
+        let who = DeviceIdentity {
             product_key: reading.product_key,
             device_name: reading.device_name,
         };
@@ -195,10 +197,10 @@ impl Cloud {
             events: None,
         };
         let (oldest, new) = self.events.oldest_read_at();
-        let patience = memory.patience(&self.spec);
+        let reply_timeout = memory.reply_timeout(&self.spec);
         let left = oldest.map(|at| match self.events.is_half_full() {
             true => Mono::START,
-            false => at + patience,
+            false => at + reply_timeout,
         });
         let store = &self.spec.cloud.store;
         let new = new.filter(|_| store.durable == Durability::Always);

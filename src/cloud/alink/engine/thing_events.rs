@@ -9,7 +9,7 @@ use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::requests::pending::AnswerKind;
 use crate::cloud::alink::session::replies::SessionLoss;
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, Reply, event_post};
-use crate::cloud::alink::wire::topic::{Identity, Topic};
+use crate::cloud::alink::wire::topic::{DeviceIdentity, Topic};
 use crate::cloud::{Code, Session};
 
 /// While values wait, live or in the store, events get one message in this many at the most: an
@@ -79,7 +79,7 @@ impl Cloud {
             self.event_outcome(&dropped, ThingEventOutcome::Dropped);
         }
         if self.leaving.has(device) || self.stop.is_on() {
-            self.spill.hurry();
+            self.spill.shorten_waits();
         }
     }
 
@@ -107,14 +107,14 @@ impl Cloud {
     /// Sends one event; returns whether there was one.
     pub(super) fn send_event(&mut self, now: Now) -> bool {
         let most = self.spec.cloud.post.reply_timeout;
-        let patience = match self.stop.is_on() {
-            false => self.pending.patience(AnswerKind::Others, most),
+        let reply_timeout = match self.stop.is_on() {
+            false => self.pending.reply_timeout(AnswerKind::Others, most),
             true => self.last_timeout(),
         };
         let ask = self.pending.id();
         let sessions = &self.sessions;
         let is_in = |id: DeviceId| sessions.session(id) == Session::In;
-        let Some(event) = self.events.take(now.mono, ask, patience, is_in) else {
+        let Some(event) = self.events.take(now.mono, ask, reply_timeout, is_in) else {
             return false;
         };
         let payload = event_post(ask, &event.id, &event.data, event.at.wall);
@@ -130,7 +130,7 @@ impl Cloud {
     pub(super) fn event_answered(
         &mut self,
         now: Now,
-        who: &Identity,
+        who: &DeviceIdentity,
         ask: RequestId,
         reply: &Reply,
     ) {
@@ -175,7 +175,7 @@ impl Cloud {
     pub(super) fn event_refused(
         &mut self,
         now: Mono,
-        who: &Identity,
+        who: &DeviceIdentity,
         event: &str,
         code: Code,
         message: &str,

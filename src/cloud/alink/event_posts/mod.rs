@@ -212,7 +212,7 @@ impl EventPosts {
         &mut self,
         now: Mono,
         ask: RequestId,
-        patience: Duration,
+        reply_timeout: Duration,
         is_in: impl Fn(DeviceId) -> bool,
     ) -> Option<&ThingEvent> {
         if self.under_way.len() >= IN_FLIGHT {
@@ -224,7 +224,7 @@ impl EventPosts {
         let one = Transmission {
             number,
             device: event.device,
-            overdue: now + patience,
+            overdue: now + reply_timeout,
         };
         self.under_way.insert(one.device, ask);
         self.sent.insert(ask, one);
@@ -255,7 +255,7 @@ impl EventPosts {
         if was_open {
             self.under_way.remove(&one.device);
         }
-        match reply.code.verdict() {
+        match reply.code.meaning_kind() {
             CodeMeaning::Accepted => {
                 self.throttled.reset();
                 self.delays.remove(&one.device);

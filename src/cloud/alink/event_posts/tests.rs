@@ -9,7 +9,7 @@ use super::*;
 use crate::base::{Now, Rng, Value};
 use crate::cloud::alink::wire::code::Code;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 fn reply(code: i64) -> Reply {
     Reply {
@@ -113,7 +113,7 @@ impl World {
         let (now, online, ask) = (self.now, self.online, RequestId(self.asks));
         let is_in = |id: DeviceId| online[id.index()];
         let due = self.queue().due(is_in).is_some_and(|w| w.at <= now);
-        let event = self.queue().take(now, ask, PATIENCE, is_in).cloned();
+        let event = self.queue().take(now, ask, TIME_LIMIT, is_in).cloned();
         assert_eq!(due, event.is_some());
         let Some(event) = event else {
             return false;

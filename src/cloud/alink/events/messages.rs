@@ -341,7 +341,7 @@ fn over(of: &CloudLogEvent, total: u64, lasted: Duration) -> String {
             )
         }
         _ => {
-            let subject = match of.about() {
+            let subject = match of.subject() {
                 LogSubject::Gateway => "gateway: ",
                 LogSubject::Port(_) | LogSubject::Device(_) => "",
             };

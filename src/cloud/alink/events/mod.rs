@@ -326,7 +326,7 @@ impl CloudLogEvent {
 
     /// Returns the series of like events that this event belongs to.
     pub(crate) fn series(&self) -> SeriesKey {
-        let device = match self.about() {
+        let device = match self.subject() {
             LogSubject::Device(device) => Some(device),
             LogSubject::Gateway | LogSubject::Port(_) => None,
         };
@@ -443,7 +443,7 @@ impl LogEvent for CloudLogEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         match self {
             CloudLogEvent::LoggedIn { devices, .. } | CloudLogEvent::LoggedOut { devices, .. } => {
                 match devices[..] {
@@ -465,8 +465,8 @@ impl LogEvent for CloudLogEvent {
                 ..
             }
             | CloudLogEvent::TooLarge { device, .. } => LogSubject::Device(*device),
-            CloudLogEvent::Topology(event) => event.about(),
-            CloudLogEvent::Over { of, .. } => of.about(),
+            CloudLogEvent::Topology(event) => event.subject(),
+            CloudLogEvent::Over { of, .. } => of.subject(),
             _ => LogSubject::Gateway,
         }
     }
@@ -610,6 +610,6 @@ mod tests {
             "log-in refused by the platform, code 6287: signature refused (\"invalid sign\"); tried again in 10 min; check the device's secret"
         );
         assert_eq!(notice.level(), Level::Error);
-        assert_eq!(notice.about(), LogSubject::Device(DeviceId(3)));
+        assert_eq!(notice.subject(), LogSubject::Device(DeviceId(3)));
     }
 }

@@ -45,7 +45,7 @@ use crate::base::{
 use crate::cloud::alink::requests::pace::MINUTE;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning};
 use crate::cloud::alink::wire::payload::{HistoryPart, MESSAGE_BYTES, PACKED_BYTES, Properties};
-use crate::cloud::alink::wire::topic::Identity;
+use crate::cloud::alink::wire::topic::DeviceIdentity;
 
 /// How many values are in memory between the store and the platform: sixty full messages, two
 /// seconds at the usual rate, so that a disk that takes as long for a sync does not interrupt
@@ -57,7 +57,7 @@ const READ: usize = 2_000;
 /// late settles its values all the same.
 const REMEMBERED: usize = 64;
 /// After this many failures in a row that blame nothing (500), the message is taken apart.
-const PATIENCE: u32 = 3;
+const SPLIT_AFTER_FAILURES: u32 = 3;
 /// A device whose messages are not answered so often in a row is left out, so that its values
 /// do not take the room of others.
 const MOST_UNANSWERED: u32 = 5;
@@ -88,7 +88,7 @@ pub(crate) struct HistoryLimits {
 }
 
 /// What is to be sent in one message: the values and events of each device, oldest first.
-pub(crate) type HistoryMessage = Vec<(Identity, HistoryPart)>;
+pub(crate) type HistoryMessage = Vec<(DeviceIdentity, HistoryPart)>;
 
 /// What became of values, to be told or counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub(crate) enum HistoryEvent {
     /// The platform refused one value by itself, which is dropped.
     Refused {
         /// The device.
-        device: Identity,
+        device: DeviceIdentity,
         /// The event, if it is none of a property.
         event: Option<StoredEvent>,
         /// Why.
@@ -111,7 +111,7 @@ pub(crate) enum HistoryEvent {
     /// The platform refused a device's values for now, or did not answer; they are kept.
     LeftOut {
         /// The device.
-        device: Identity,
+        device: DeviceIdentity,
         /// Why; `None` if there was no answer.
         code: Option<Code>,
         /// The platform's words.
@@ -125,7 +125,7 @@ pub(crate) enum HistoryEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredEvent {
     /// The device.
-    pub device: Identity,
+    pub device: DeviceIdentity,
     /// Its identifier.
     pub id: Arc<str>,
     /// When it was raised.
@@ -189,7 +189,7 @@ struct LeftOutDevice {
 
 impl Queued {
     /// Returns the event that it is, of this device, if it is one.
-    fn stored_event(&self, device: &Identity) -> Option<StoredEvent> {
+    fn stored_event(&self, device: &DeviceIdentity) -> Option<StoredEvent> {
         let (id, wall) = self.event.clone()?;
         Some(StoredEvent {
             device: device.clone(),
@@ -213,7 +213,7 @@ impl LeftOutDevice {
 /// A message that was sent.
 #[derive(Clone, Debug)]
 struct SentMessage {
-    values: Vec<(Identity, Vec<StorePosition>)>,
+    values: Vec<(DeviceIdentity, Vec<StorePosition>)>,
     at: Mono,
     is_open: bool,
 }
@@ -222,12 +222,12 @@ struct SentMessage {
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     limits: HistoryLimits,
-    backlogs: BTreeMap<Identity, DeviceBacklog>,
+    backlogs: BTreeMap<DeviceIdentity, DeviceBacklog>,
     /// The devices in the order in which they are sent.
-    turns: VecDeque<Identity>,
+    turns: VecDeque<DeviceIdentity>,
     /// The values in memory.
     known: BTreeSet<StorePosition>,
-    left_out: BTreeMap<Identity, LeftOutDevice>,
+    left_out: BTreeMap<DeviceIdentity, LeftOutDevice>,
     sent: BTreeMap<RequestId, SentMessage>,
     /// The same in the order in which they were sent.
     order: VecDeque<RequestId>,
@@ -330,7 +330,7 @@ impl History {
         readings: Vec<(StorePosition, StoredReading)>,
         next: Option<StorePosition>,
         date: impl Fn(StoredTime) -> Option<Wall>,
-        can_post: impl Fn(&Identity, &StoredReading) -> bool,
+        can_post: impl Fn(&DeviceIdentity, &StoredReading) -> bool,
     ) -> Vec<ToPost> {
         self.is_reading = false;
         if let Some(next) = next {
@@ -359,9 +359,9 @@ impl History {
         at: StorePosition,
         reading: StoredReading,
         wall: Wall,
-        can_post: impl Fn(&Identity, &StoredReading) -> bool,
+        can_post: impl Fn(&DeviceIdentity, &StoredReading) -> bool,
     ) -> Option<ToPost> {
-        let device = Identity {
+        let device = DeviceIdentity {
             product_key: reading.product_key.clone(),
             device_name: reading.device_name.clone(),
         };
@@ -428,7 +428,7 @@ impl History {
     }
 
     fn enqueue(&mut self, at: StorePosition, reading: StoredReading, wall: Wall) {
-        let device = Identity {
+        let device = DeviceIdentity {
             product_key: reading.product_key,
             device_name: reading.device_name,
         };
@@ -631,7 +631,7 @@ impl History {
 
     /// Returns the devices of the next message, in turns. A device that is sent alone is
     /// alone in it.
-    fn choose(&self, now: Mono) -> Vec<Identity> {
+    fn choose(&self, now: Mono) -> Vec<DeviceIdentity> {
         let mut chosen = Vec::new();
         for device in &self.turns {
             let Some(backlog) = self.backlogs.get(device) else {
@@ -663,7 +663,7 @@ impl History {
         ask: RequestId,
         code: Code,
         words: &str,
-        named: &[Identity],
+        named: &[DeviceIdentity],
     ) -> bool {
         let Some(sent) = self.sent.remove(&ask) else {
             return false;
@@ -671,7 +671,7 @@ impl History {
         self.order.retain(|a| *a != ask);
         self.open -= usize::from(sent.is_open);
         let was_open = self.release(ask, &sent);
-        match code.verdict() {
+        match code.meaning_kind() {
             CodeMeaning::Accepted => {
                 self.throttled.reset();
                 self.troubles = 0;
@@ -687,7 +687,7 @@ impl History {
             CodeMeaning::Trouble => {
                 self.troubles += 1;
                 self.put_off(now, &sent);
-                if self.troubles >= PATIENCE {
+                if self.troubles >= SPLIT_AFTER_FAILURES {
                     self.take_apart(now, &sent, code, words, named);
                 }
             }
@@ -757,7 +757,7 @@ impl History {
         }
     }
 
-    fn forget_if_empty(&mut self, device: &Identity) {
+    fn forget_if_empty(&mut self, device: &DeviceIdentity) {
         let is_empty = |b: &DeviceBacklog| b.values.is_empty() && b.under_way.is_none();
         if self.backlogs.get(device).is_some_and(is_empty) {
             self.backlogs.remove(device);
@@ -782,9 +782,9 @@ impl History {
         sent: &SentMessage,
         code: Code,
         words: &str,
-        named: &[Identity],
+        named: &[DeviceIdentity],
     ) {
-        let is_told = |device: &Identity| named.contains(device);
+        let is_told = |device: &DeviceIdentity| named.contains(device);
         let told = sent.values.iter().filter(|(d, _)| is_told(d)).count();
         let telling = told > 0 && told < sent.values.len();
         for (device, sequences) in &sent.values {
@@ -792,7 +792,7 @@ impl History {
                 continue;
             }
             let is_found = sent.values.len() == 1 || (telling && told == 1);
-            match (code.verdict(), sequences.as_slice()) {
+            match (code.meaning_kind(), sequences.as_slice()) {
                 _ if !is_found => {
                     if let Some(backlog) = self.backlogs.get_mut(device) {
                         backlog.is_alone = true;
@@ -811,7 +811,7 @@ impl History {
         }
     }
 
-    fn drop_value(&mut self, device: &Identity, at: StorePosition, code: Code, words: &str) {
+    fn drop_value(&mut self, device: &DeviceIdentity, at: StorePosition, code: Code, words: &str) {
         if !self.is_proven && self.form == HistoryForm::History {
             return self.use_form(HistoryForm::Posts);
         }
@@ -832,7 +832,7 @@ impl History {
     }
 
     /// Leaves a device's values in the store for a while.
-    fn leave_out(&mut self, now: Mono, device: &Identity, code: Option<Code>, words: &str) {
+    fn leave_out(&mut self, now: Mono, device: &DeviceIdentity, code: Option<Code>, words: &str) {
         let backlog = self.backlogs.remove(device);
         self.turns.retain(|d| d != device);
         let values = backlog.map(|b| b.values).unwrap_or_default();

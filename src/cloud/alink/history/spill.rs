@@ -23,7 +23,7 @@ use crate::base::{
 use crate::cloud::alink::event_posts::EventNumber;
 use crate::cloud::alink::publish::{ArrivalNumber, LIVE_FOR};
 use crate::cloud::alink::requests::identities::Identities;
-use crate::cloud::alink::wire::topic::Identity;
+use crate::cloud::alink::wire::topic::DeviceIdentity;
 use crate::spec::{Durability, Spec};
 
 /// How many readings are handed over at once.
@@ -57,7 +57,7 @@ struct HandedOverReading {
 
 /// What became of a reading that was handed over.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
+pub(crate) enum SpillOutcome {
     /// It is in the store, at this position, and is to be delivered from there.
     Left(StorePosition),
     /// It is to be sent now, and is in the store if it has a position.
@@ -83,7 +83,7 @@ pub(crate) struct Spill {
     /// New readings, which are to be stored before they are sent.
     gathered: Vec<Reading>,
     /// Whether these are stored without waiting for others.
-    hurries: bool,
+    has_short_waits: bool,
     handed: Vec<HandedOverReading>,
     /// Readings that came while the gateway was stopping, which are stored at the end.
     late: Vec<Reading>,
@@ -119,7 +119,7 @@ impl ReadingsInMemory {
     }
 
     /// How long a reading waits.
-    pub(crate) fn patience(&self, spec: &Spec) -> Duration {
+    pub(crate) fn reply_timeout(&self, spec: &Spec) -> Duration {
         let live = spec.cloud.post.linger + LIVE_FOR;
         match (self.is_half_full(spec), self.has_history) {
             (true, _) => Duration::ZERO,
@@ -135,7 +135,7 @@ impl Spill {
         Spill {
             is_open: false,
             gathered: Vec::new(),
-            hurries: false,
+            has_short_waits: false,
             handed: Vec::new(),
             late: Vec::new(),
             gather_until: Mono::START,
@@ -200,8 +200,8 @@ impl Spill {
     }
 
     /// Stores the new readings without waiting for others.
-    pub(crate) fn hurry(&mut self) {
-        self.hurries = !self.gathered.is_empty();
+    pub(crate) fn shorten_waits(&mut self) {
+        self.has_short_waits = !self.gathered.is_empty();
     }
 
     /// Returns the new readings that are not handed over yet, if they are not to be stored any
@@ -231,7 +231,7 @@ impl Spill {
 
     /// Returns the new readings that are not handed over yet.
     pub(crate) fn take_gathered(&mut self) -> Vec<Reading> {
-        self.hurries = false;
+        self.has_short_waits = false;
         std::mem::take(&mut self.gathered)
     }
 
@@ -251,26 +251,25 @@ impl Spill {
             return None;
         }
         let waiting = memory.oldest.map(|oldest| {
-            let at = oldest + memory.patience(spec);
+            let at = oldest + memory.reply_timeout(spec);
             match memory.is_nearly_full(spec) {
                 true => at,
                 false => at.max(self.gather_until),
             }
         });
-        let new =
-            self.gathered
-                .first()
-                .map(|first| match self.hurries || self.gathered.len() >= GROUP {
-                    true => Mono::START,
-                    false => first.at.mono + spec.cloud.store.gather(),
-                });
+        let new = self.gathered.first().map(|first| {
+            match self.has_short_waits || self.gathered.len() >= GROUP {
+                true => Mono::START,
+                false => first.at.mono + spec.cloud.store.gather(),
+            }
+        });
         let at = waiting.into_iter().chain(new).chain(memory.events).min()?;
         Some(Wake::new(at.max(self.not_before), "readings to the store"))
     }
 
     /// Returns before when a reading must have been read to go to the store now.
     pub(crate) fn before(&self, now: Mono, memory: ReadingsInMemory, spec: &Spec) -> Mono {
-        let waited = memory.patience(spec);
+        let waited = memory.reply_timeout(spec);
         Mono::START + now.since(Mono::START).saturating_sub(waited)
     }
 
@@ -337,7 +336,7 @@ impl Spill {
         now: Mono,
         at: &[Option<StorePosition>],
         identities: &Identities,
-    ) -> Vec<Outcome> {
+    ) -> Vec<SpillOutcome> {
         let handed = std::mem::take(&mut self.handed);
         if at.len() < handed.len() {
             self.not_before = now + AGAIN;
@@ -347,22 +346,24 @@ impl Spill {
         let outcomes = handed.iter().zip(at);
         outcomes
             .map(|(handed, at)| match (handed.origin, at) {
-                (ReadingOrigin::Event(number), at) => Outcome::Event(number, at),
+                (ReadingOrigin::Event(number), at) => SpillOutcome::Event(number, at),
                 (ReadingOrigin::Waiting(_) | ReadingOrigin::Undated, Some(Some(at))) => {
-                    Outcome::Left(at)
+                    SpillOutcome::Left(at)
                 }
-                (_, Some(None)) => Outcome::Dropped,
+                (_, Some(None)) => SpillOutcome::Dropped,
                 (origin, at) => match (reading(handed, identities), origin) {
                     (None, _) => match at.flatten() {
-                        Some(at) => Outcome::Left(at),
-                        None => Outcome::Unknown,
+                        Some(at) => SpillOutcome::Left(at),
+                        None => SpillOutcome::Unknown,
                     },
-                    (Some(reading), ReadingOrigin::New) => Outcome::Send(reading, at.flatten()),
-                    (Some(reading), ReadingOrigin::Waiting(number)) => {
-                        Outcome::Wait(number, reading)
+                    (Some(reading), ReadingOrigin::New) => {
+                        SpillOutcome::Send(reading, at.flatten())
                     }
-                    (Some(reading), ReadingOrigin::Undated) => Outcome::Undated(reading),
-                    (Some(_), ReadingOrigin::Event(number)) => Outcome::Event(number, at),
+                    (Some(reading), ReadingOrigin::Waiting(number)) => {
+                        SpillOutcome::Wait(number, reading)
+                    }
+                    (Some(reading), ReadingOrigin::Undated) => SpillOutcome::Undated(reading),
+                    (Some(_), ReadingOrigin::Event(number)) => SpillOutcome::Event(number, at),
                 },
             })
             .collect()
@@ -415,7 +416,7 @@ fn stamp(at: Now, is_dated: bool) -> StoredTime {
 /// Returns a reading that was handed over, by the numbers of the present configuration.
 fn reading(handed: &HandedOverReading, identities: &Identities) -> Option<Reading> {
     let stored = &handed.stored;
-    let who = Identity {
+    let who = DeviceIdentity {
         product_key: stored.product_key.clone(),
         device_name: stored.device_name.clone(),
     };

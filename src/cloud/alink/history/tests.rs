@@ -26,8 +26,8 @@ fn sequence(n: usize) -> StorePosition {
     }
 }
 
-fn device(n: usize) -> Identity {
-    Identity::new("pk", &format!("meter-{n}"))
+fn device(n: usize) -> DeviceIdentity {
+    DeviceIdentity::new("pk", &format!("meter-{n}"))
 }
 
 /// What the platform does with messages.
@@ -61,7 +61,7 @@ struct World {
     store: Vec<(usize, bool)>,
     platform: Platform,
     /// The answers on their way.
-    mail: VecDeque<(Mono, RequestId, i64, Vec<Identity>)>,
+    mail: VecDeque<(Mono, RequestId, i64, Vec<DeviceIdentity>)>,
     asks: u32,
     events: Vec<HistoryEvent>,
     messages: usize,
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Returns the platform's answer, and whom it names.
-    fn judge(&mut self, message: &HistoryMessage) -> (i64, Vec<Identity>) {
+    fn judge(&mut self, message: &HistoryMessage) -> (i64, Vec<DeviceIdentity>) {
         let numbers: Vec<usize> = message
             .iter()
             .flat_map(|(_, v)| &v.properties)
@@ -177,7 +177,7 @@ impl World {
                         StoredTime::Wall(at) => Some(at),
                         StoredTime::SinceBoot(_) => None,
                     };
-                    let is_online = |_: &Identity, _: &StoredReading| true;
+                    let is_online = |_: &DeviceIdentity, _: &StoredReading| true;
                     let to_post = self
                         .history
                         .on_read(self.now, readings, next, date, is_online);

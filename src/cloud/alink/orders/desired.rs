@@ -25,7 +25,7 @@ use crate::base::{
 };
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
-use crate::cloud::alink::requests::context::{Answer, Context};
+use crate::cloud::alink::requests::context::{Context, RequestAnswer};
 use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning};
 use crate::cloud::alink::wire::payload::desired::{self, DesiredValue};
@@ -108,7 +108,7 @@ fn asked_for(profile: &ProfileSpec) -> impl Iterator<Item = &str> {
 
 impl Desired {
     /// Takes note that the session of a device has begun.
-    pub(crate) fn came(&mut self, device: DeviceId, spec: &Spec) {
+    pub(crate) fn on_session_begun(&mut self, device: DeviceId, spec: &Spec) {
         let commands = &spec.commands;
         if !commands.desired || commands.allow != CommandPolicy::On {
             return;
@@ -166,14 +166,14 @@ impl Desired {
         &mut self,
         context: &mut Context<'_>,
         request: &DesiredRequest,
-        answer: Answer<'_>,
+        answer: RequestAnswer<'_>,
         number: impl FnOnce() -> CommandNumber,
     ) -> Option<Command> {
         if !self.open.remove(&request.device) {
             return None;
         }
         let reply = answer.reply;
-        if reply.code.verdict() != CodeMeaning::Accepted {
+        if reply.code.meaning_kind() != CodeMeaning::Accepted {
             let (code, message) = (Some(reply.code), &reply.message);
             tell(context.outbox, context.now, request, code, message);
             return None;

@@ -27,7 +27,7 @@ use crate::cloud::alink::wire::code::{Code, Remedy};
 use crate::cloud::alink::wire::payload::Malformed;
 use crate::cloud::alink::wire::payload::Reply;
 use crate::cloud::alink::wire::payload::relation::TopologyOrder;
-use crate::cloud::alink::wire::topic::{Identity, OrderTopic, Topic};
+use crate::cloud::alink::wire::topic::{DeviceIdentity, OrderTopic, Topic};
 
 /// How many answers to orders may wait for the connection's pace. An order beyond that is
 /// obeyed, but not answered; it is counted.
@@ -124,7 +124,7 @@ impl Orders {
         &mut self,
         context: &mut Context<'_>,
         sessions: &mut Sessions,
-        who: &Identity,
+        who: &DeviceIdentity,
         order: OrderTopic,
         payload: &[u8],
     ) -> Result<Vec<DeviceId>, Malformed> {
@@ -170,7 +170,7 @@ impl Orders {
         }
         let concerned = context.identities.known(about);
         for id in &concerned {
-            obey(context, sessions, *id, means);
+            apply_order(context, sessions, *id, means);
         }
         match means {
             // An order, so the device is added whatever the policy is, and wanted or not.
@@ -185,14 +185,19 @@ impl Orders {
     }
 }
 
-fn obey(context: &mut Context<'_>, sessions: &mut Sessions, id: DeviceId, means: OrderMeaning) {
+fn apply_order(
+    context: &mut Context<'_>,
+    sessions: &mut Sessions,
+    id: DeviceId,
+    means: OrderMeaning,
+) {
     let now = context.now;
     match means {
         OrderMeaning::Disabled => ended(context, sessions, id, Code::DISABLED),
         OrderMeaning::Deleted => ended(context, sessions, id, Code::DELETED),
         OrderMeaning::Unrelated => {
             ended(context, sessions, id, Code::NO_RELATION);
-            sessions.all_remedied(now, Remedy::Departure);
+            sessions.all_remedied(now, Remedy::DeviceLeaves);
         }
         OrderMeaning::Enabled => sessions.remedied(now, id, Remedy::Enabling),
         OrderMeaning::Related => {
@@ -219,7 +224,7 @@ fn ended(context: &mut Context<'_>, sessions: &mut Sessions, id: DeviceId, code:
 }
 
 /// Reports an order about a device that is not configured.
-fn stranger(context: &mut Context<'_>, who: &Identity, raw: &str) {
+fn stranger(context: &mut Context<'_>, who: &DeviceIdentity, raw: &str) {
     context.outbox.count().strangers += 1;
     let stranger = TopologyEvent::Stranger {
         raw: raw.to_owned(),

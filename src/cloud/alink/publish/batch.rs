@@ -81,7 +81,7 @@ impl Batch {
     /// Returns the numbers of the readings in the batch that are counted.
     pub(super) fn numbers(&self) -> impl Iterator<Item = ArrivalNumber> {
         let parts = self.parts.values().filter(|_| !self.is_copy);
-        parts.flatten().map(|(seq, _)| *seq)
+        parts.flatten().map(|(arrival, _)| *arrival)
     }
 
     /// How many readings in the batch are counted.
@@ -309,9 +309,9 @@ impl Batches {
         let mut oldest = BTreeMap::new();
         for batch in self.all.values().filter(|batch| !batch.is_copy) {
             for (device, part) in &batch.parts {
-                for (seq, _) in part {
-                    let known = oldest.entry(*device).or_insert(*seq);
-                    *known = (*known).min(*seq);
+                for (arrival, _) in part {
+                    let known = oldest.entry(*device).or_insert(*arrival);
+                    *known = (*known).min(*arrival);
                 }
             }
         }
@@ -328,7 +328,7 @@ impl Batches {
     pub(super) fn oldest_idle(&self) -> Option<(ArrivalNumber, BatchId)> {
         let id = *self.idle.first()?;
         let parts = self.all.get(&id)?.parts.values();
-        let seq = parts.flatten().map(|(seq, _)| *seq).min()?;
-        Some((seq, id))
+        let arrival = parts.flatten().map(|(arrival, _)| *arrival).min()?;
+        Some((arrival, id))
     }
 }

@@ -57,7 +57,7 @@ pub(crate) use waiting::{ArrivalNumber, LIVE_FOR};
 
 /// After this many refusals in a row that blame no device, a pack is taken apart all the
 /// same, if others have been accepted meanwhile.
-const PATIENCE: u32 = 3;
+const SPLIT_AFTER_REFUSALS: u32 = 3;
 
 /// How often in a row a batch is sent again at once; after that, growing waits precede each
 /// transmission.
@@ -177,9 +177,9 @@ impl PublishQueue {
         if stored.is_none() {
             outbox.count().readings += 1;
         }
-        let seq = self.waiting.put(now.mono, reading, self.policy().linger);
+        let arrival = self.waiting.put(now.mono, reading, self.policy().linger);
         if let Some(at) = stored {
-            self.stored.add(seq, at);
+            self.stored.add(arrival, at);
         }
         while self.waiting.len() + self.batches.readings() > self.policy().queue.max(1) {
             self.make_room(now.mono, outbox);
@@ -190,14 +190,16 @@ impl PublishQueue {
     fn make_room(&mut self, now: Mono, outbox: &mut Outbox) {
         let waiting = self.waiting.oldest();
         let dropped = match self.batches.oldest_idle() {
-            Some((seq, id)) if waiting.is_none_or(|w| seq < w) => {
+            Some((arrival, id)) if waiting.is_none_or(|w| arrival < w) => {
                 let batch = self.end(id);
                 batch.map_or_else(Vec::new, |batch| batch.numbers().collect())
             }
             _ => self.waiting.drop_oldest(now).into_iter().collect(),
         };
         // What is in the store as well is delivered from there.
-        let dropped = dropped.into_iter().filter(|seq| !self.stored.release(*seq));
+        let dropped = dropped
+            .into_iter()
+            .filter(|arrival| !self.stored.release(*arrival));
         let dropped = dropped.count() as u64;
         if dropped == 0 {
             return;
@@ -209,10 +211,10 @@ impl PublishQueue {
     // --- sessions -----------------------------------------------------------------
 
     /// Takes note that the device is online: its waiting readings may go.
-    pub(crate) fn came(&mut self, now: Mono, id: DeviceId) {
+    pub(crate) fn on_session_begun(&mut self, now: Mono, id: DeviceId) {
         self.probes.proved(now, id);
         let linger = self.policy().linger;
-        self.waiting.came(now, id, linger);
+        self.waiting.on_session_begun(now, id, linger);
     }
 
     /// Takes note that the device is no longer online. Its posts under way were sent
@@ -350,7 +352,7 @@ impl PublishQueue {
         let older = in_order.then(|| self.batches.oldest_numbers());
         let older = older.unwrap_or_default();
         let mut taken = self.waiting.take_oldest(now, before, most, &older);
-        taken.retain(|(seq, _)| !self.stored.release(*seq));
+        taken.retain(|(arrival, _)| !self.stored.release(*arrival));
         taken
     }
 
@@ -368,7 +370,7 @@ impl PublishQueue {
         let all = self.waiting.len();
         let end = Mono::from_micros(u64::MAX);
         let mut taken = self.waiting.take_oldest(now, end, all, &BTreeMap::new());
-        taken.retain(|(seq, _)| !self.stored.release(*seq));
+        taken.retain(|(arrival, _)| !self.stored.release(*arrival));
         taken
     }
 
@@ -604,7 +606,7 @@ impl PublishQueue {
         if std::mem::take(&mut self.is_silent) {
             self.batches.hurry(now);
         }
-        if reply.code.verdict() == CodeMeaning::Accepted {
+        if reply.code.meaning_kind() == CodeMeaning::Accepted {
             self.settle(now, one, outbox);
             return PostReply::Taken(Vec::new());
         }
@@ -617,7 +619,7 @@ impl PublishQueue {
     /// Takes note that the batch is accepted.
     fn settle(&mut self, now: Mono, one: Transmission, outbox: &mut Outbox) {
         self.accepted = now;
-        if std::mem::take(&mut self.troubles) >= PATIENCE {
+        if std::mem::take(&mut self.troubles) >= SPLIT_AFTER_REFUSALS {
             self.batches.hurry(now);
         }
         if let Some(id) = one.alone
@@ -660,8 +662,8 @@ impl PublishQueue {
 
     fn delivered(&mut self, part: &DeviceReadings, outbox: &mut Outbox) {
         outbox.count().delivered += part.len() as u64;
-        for (seq, _) in part {
-            self.stored.settle(*seq);
+        for (arrival, _) in part {
+            self.stored.settle(*arrival);
         }
         let small = |r: &&Reading| !matches!(&r.value, Value::Text(t) if t.len() > KEPT_BYTES);
         if let Some(last) = part.iter().map(|(_, r)| r).rfind(small) {
@@ -679,7 +681,7 @@ impl PublishQueue {
         named: &[DeviceId],
         outbox: &mut Outbox,
     ) -> Vec<DeviceId> {
-        let verdict = reply.code.verdict();
+        let verdict = reply.code.meaning_kind();
         let per_second = self.policy().messages_per_second;
         match verdict {
             CodeMeaning::Throttled => {
@@ -704,7 +706,7 @@ impl PublishQueue {
                 };
                 outbox.often(now, trouble);
                 self.troubles += 1;
-                if self.troubles >= PATIENCE {
+                if self.troubles >= SPLIT_AFTER_REFUSALS {
                     self.slowdown.refused(now, one.sent, per_second);
                 }
                 if !is_moot && !self.is_to_be_searched(one.batch) {
@@ -754,8 +756,8 @@ impl PublishQueue {
                 }
                 _ if is_copy => {}
                 _ => {
-                    for (seq, _) in &part {
-                        self.stored.refuse(*seq);
+                    for (arrival, _) in &part {
+                        self.stored.refuse(*arrival);
                     }
                     let dropped = part.len() as u64;
                     outbox.count().dropped_refused += dropped;
@@ -779,7 +781,7 @@ impl PublishQueue {
         let Some(batch) = self.batches.get_mut(id) else {
             return false;
         };
-        let is_enough = batch.troubled() >= PATIENCE;
+        let is_enough = batch.troubled() >= SPLIT_AFTER_REFUSALS;
         is_enough && batch.alone().is_none() && accepted > batch.since()
     }
 
@@ -855,7 +857,7 @@ impl PublishQueue {
         if !self.probes.is_in_doubt(id) {
             self.transmissions.count(now, true, true);
         }
-        self.probes.unheard(now, id, one.sent);
+        self.probes.on_unanswered(now, id, one.sent);
         let (transmissions, answered) = (&self.transmissions, self.transmissions.answered_up_to());
         let is_no_accident = |times| transmissions.is_significant(times);
         self.probes

@@ -36,7 +36,7 @@ impl Provisional {
         self.parts
             .values()
             .flat_map(|(_, part)| part)
-            .map(|(seq, _)| *seq)
+            .map(|(arrival, _)| *arrival)
     }
 
     /// How many readings are held.

@@ -22,7 +22,7 @@ const SHARE: u32 = 8;
 /// The share while sessions are in doubt.
 const URGENT: u32 = 2;
 /// How long a device in doubt may wait for a reading to send.
-const SPEECHLESS: Duration = Duration::from_secs(2);
+const NO_READING_WAIT: Duration = Duration::from_secs(2);
 /// A device's session counts as lost because of the device's silence at most once in this
 /// time, unless a reply to the device came since: the silence may have another cause.
 const ONCE_IN: Duration = Duration::from_secs(600);
@@ -167,7 +167,7 @@ impl SessionProbes {
 
     /// Takes note that a post on the device's own topic, sent at `sent`, was not answered
     /// in time.
-    pub(super) fn unheard(&mut self, now: Mono, id: DeviceId, sent: Mono) {
+    pub(super) fn on_unanswered(&mut self, now: Mono, id: DeviceId, sent: Mono) {
         let silence = self.silence.entry(id).or_insert(Silence {
             since: sent,
             from: Mono::START,
@@ -243,7 +243,10 @@ impl SessionProbes {
     /// Returns when a device in doubt has to be asked, or repeats its last value.
     pub(super) fn due(&self) -> Option<Mono> {
         let in_doubt = self.by_age.first().is_some_and(|(at, _)| self.is_old(*at));
-        let speechless = self.urgent.first().map(|(since, _)| *since + SPEECHLESS);
+        let speechless = self
+            .urgent
+            .first()
+            .map(|(since, _)| *since + NO_READING_WAIT);
         let next = in_doubt.then_some(self.next);
         [next, speechless].into_iter().flatten().min()
     }
@@ -251,7 +254,7 @@ impl SessionProbes {
     /// Returns the last value of a device in doubt that has had no reading to send.
     pub(super) fn repeat(&mut self, now: Mono) -> Option<Reading> {
         let (since, id) = *self.urgent.first()?;
-        if since + SPEECHLESS > now {
+        if since + NO_READING_WAIT > now {
             return None;
         }
         self.proved(now, id);

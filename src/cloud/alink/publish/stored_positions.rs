@@ -25,8 +25,8 @@ impl StoredPositions {
     }
 
     /// Takes note that this reading is in the store, at this position.
-    pub(super) fn add(&mut self, seq: ArrivalNumber, at: StorePosition) {
-        self.of.insert(seq, at);
+    pub(super) fn add(&mut self, arrival: ArrivalNumber, at: StorePosition) {
+        self.of.insert(arrival, at);
         self.all.insert(at);
     }
 
@@ -35,28 +35,28 @@ impl StoredPositions {
         self.all.contains(&at)
     }
 
-    fn remove(&mut self, seq: ArrivalNumber) -> Option<StorePosition> {
-        let at = self.of.remove(&seq)?;
+    fn remove(&mut self, arrival: ArrivalNumber) -> Option<StorePosition> {
+        let at = self.of.remove(&arrival)?;
         self.all.remove(&at);
         Some(at)
     }
 
     /// Takes note that a reading need not be kept any more.
-    pub(super) fn settle(&mut self, seq: ArrivalNumber) {
-        let at = self.remove(seq);
+    pub(super) fn settle(&mut self, arrival: ArrivalNumber) {
+        let at = self.remove(arrival);
         self.settled.extend(at);
     }
 
     /// Takes note that the platform has refused a reading for good.
-    pub(super) fn refuse(&mut self, seq: ArrivalNumber) {
-        let at = self.remove(seq);
+    pub(super) fn refuse(&mut self, arrival: ArrivalNumber) {
+        let at = self.remove(arrival);
         self.refused.extend(at);
     }
 
     /// Takes note that a reading has left the memory and is still to be delivered; returns
     /// whether it is in the store.
-    pub(super) fn release(&mut self, seq: ArrivalNumber) -> bool {
-        let at = self.remove(seq);
+    pub(super) fn release(&mut self, arrival: ArrivalNumber) -> bool {
+        let at = self.remove(arrival);
         self.released.extend(at);
         at.is_some()
     }
@@ -64,8 +64,8 @@ impl StoredPositions {
     /// Releases all readings but these.
     pub(super) fn release_all_but(&mut self, here: &BTreeSet<ArrivalNumber>) {
         let gone: Vec<ArrivalNumber> = self.of.keys().copied().collect();
-        for seq in gone.into_iter().filter(|seq| !here.contains(seq)) {
-            self.release(seq);
+        for arrival in gone.into_iter().filter(|arrival| !here.contains(arrival)) {
+            self.release(arrival);
         }
     }
 

@@ -230,21 +230,21 @@ fn silence_is_counted_once_a_burst_and_acted_upon_once() {
     let three = |n| n >= 3;
     // Three lost at once are one loss.
     for _ in 0..3 {
-        probes.unheard(s(3), ONE, s(1));
+        probes.on_unanswered(s(3), ONE, s(1));
     }
     assert!(!probes.is_given_up(s(3), ONE, s(9), three));
-    probes.unheard(s(5), ONE, s(3));
-    probes.unheard(s(7), ONE, s(5));
+    probes.on_unanswered(s(5), ONE, s(3));
+    probes.on_unanswered(s(7), ONE, s(5));
     // The platform answers no device.
     assert!(!probes.is_given_up(s(7), ONE, s(1), three));
     assert!(probes.is_given_up(s(7), ONE, s(6), three));
     for t in 4..40 {
-        probes.unheard(s(t * 2 + 1), ONE, s(t * 2));
+        probes.on_unanswered(s(t * 2 + 1), ONE, s(t * 2));
     }
     assert!(!probes.is_given_up(s(80), ONE, s(79), three));
     probes.heard(ONE);
     for t in 40..44 {
-        probes.unheard(s(t * 2 + 1), ONE, s(t * 2));
+        probes.on_unanswered(s(t * 2 + 1), ONE, s(t * 2));
     }
     assert!(probes.is_given_up(s(90), ONE, s(89), three));
 }

@@ -135,11 +135,11 @@ impl Transmissions {
     /// in which they were sent.
     pub(super) fn expires_at(&self, usual: Duration) -> Option<Mono> {
         let (sent, _) = *self.open.first()?;
-        let patience = self.patience(usual);
+        let reply_timeout = self.reply_timeout(usual);
         Some(if sent < self.answered {
-            sent + patience
+            sent + reply_timeout
         } else {
-            sent + patience.max(usual)
+            sent + reply_timeout.max(usual)
         })
     }
 
@@ -175,7 +175,7 @@ impl Transmissions {
         self.times.bound()
     }
 
-    fn patience(&self, usual: Duration) -> Duration {
+    fn reply_timeout(&self, usual: Duration) -> Duration {
         match self.times.bound() {
             Some(bound) => bound.clamp(LEAST, MOST),
             None => self.hint.unwrap_or_default().clamp(usual, MOST.max(usual)),

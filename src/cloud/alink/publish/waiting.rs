@@ -30,14 +30,14 @@ const LOOKED_AT: usize = 800;
 
 /// Devices by when they are due, each at most once.
 #[derive(Clone, Debug)]
-struct Schedule<K> {
+struct DueDevices<K> {
     order: BTreeSet<(K, DeviceId)>,
     of: BTreeMap<DeviceId, K>,
 }
 
-impl<K: Copy + Ord> Schedule<K> {
+impl<K: Copy + Ord> DueDevices<K> {
     const fn new() -> Self {
-        Schedule {
+        DueDevices {
             order: BTreeSet::new(),
             of: BTreeMap::new(),
         }
@@ -94,16 +94,16 @@ impl MessageRoom {
 /// Readings not on their way, and which devices are due.
 #[derive(Clone, Debug)]
 pub(super) struct WaitingReadings {
-    next_seq: ArrivalNumber,
+    next_arrival: ArrivalNumber,
     readings: BTreeMap<ArrivalNumber, Reading>,
     live: BTreeSet<(DeviceId, ArrivalNumber)>,
     backlog: BTreeSet<(DeviceId, ArrivalNumber)>,
     online: BTreeSet<DeviceId>,
     /// Devices whose next message carries no other device.
     alone: BTreeSet<DeviceId>,
-    ready: Schedule<Mono>,
-    ready_alone: Schedule<Mono>,
-    turns: Schedule<u64>,
+    ready: DueDevices<Mono>,
+    ready_alone: DueDevices<Mono>,
+    turns: DueDevices<u64>,
     next_turn: u64,
     /// Whether the backlog waits for older values in the store.
     holds_backlog: bool,
@@ -112,15 +112,15 @@ pub(super) struct WaitingReadings {
 impl WaitingReadings {
     pub(super) const fn new() -> Self {
         WaitingReadings {
-            next_seq: 0,
+            next_arrival: 0,
             readings: BTreeMap::new(),
             live: BTreeSet::new(),
             backlog: BTreeSet::new(),
             online: BTreeSet::new(),
             alone: BTreeSet::new(),
-            ready: Schedule::new(),
-            ready_alone: Schedule::new(),
-            turns: Schedule::new(),
+            ready: DueDevices::new(),
+            ready_alone: DueDevices::new(),
+            turns: DueDevices::new(),
             next_turn: 0,
             holds_backlog: false,
         }
@@ -165,25 +165,25 @@ impl WaitingReadings {
 
     /// Adds a new reading; returns its number.
     pub(super) fn put(&mut self, now: Mono, reading: Reading, linger: Duration) -> ArrivalNumber {
-        let seq = self.next_seq;
-        self.next_seq += 1;
+        let arrival = self.next_arrival;
+        self.next_arrival += 1;
         let id = reading.device;
         if is_stale(&reading, now, linger) {
-            self.backlog.insert((id, seq));
+            self.backlog.insert((id, arrival));
         } else {
-            self.live.insert((id, seq));
+            self.live.insert((id, arrival));
         }
-        self.readings.insert(seq, reading);
+        self.readings.insert(arrival, reading);
         self.refresh(id, now + linger);
-        seq
+        arrival
     }
 
     /// Takes back readings that were sent, and are to be sent again in a message with
     /// others.
     pub(super) fn take_back(&mut self, now: Mono, id: DeviceId, part: DeviceReadings) {
-        for (seq, reading) in part {
-            self.backlog.insert((id, seq));
-            self.readings.insert(seq, reading);
+        for (arrival, reading) in part {
+            self.backlog.insert((id, arrival));
+            self.readings.insert(arrival, reading);
         }
         self.refresh(id, now);
     }
@@ -205,32 +205,32 @@ impl WaitingReadings {
     ) -> DeviceReadings {
         let ripe = self.readings.iter();
         let ripe = ripe.take_while(|(_, reading)| reading.at.mono <= before);
-        let is_next = |(seq, reading): &(&ArrivalNumber, &Reading)| {
+        let is_next = |(arrival, reading): &(&ArrivalNumber, &Reading)| {
             let before_it = older.get(&reading.device);
-            before_it.is_none_or(|older| older > *seq)
+            before_it.is_none_or(|older| older > *arrival)
         };
-        let ripe = ripe.filter(is_next).map(|(seq, _)| *seq);
+        let ripe = ripe.filter(is_next).map(|(arrival, _)| *arrival);
         let chosen: Vec<ArrivalNumber> = ripe.take(most).collect();
         let mut taken = Vec::with_capacity(chosen.len());
-        for seq in chosen {
-            let Some(reading) = self.readings.remove(&seq) else {
+        for arrival in chosen {
+            let Some(reading) = self.readings.remove(&arrival) else {
                 continue;
             };
-            self.live.remove(&(reading.device, seq));
-            self.backlog.remove(&(reading.device, seq));
+            self.live.remove(&(reading.device, arrival));
+            self.backlog.remove(&(reading.device, arrival));
             self.refresh(reading.device, now);
-            taken.push((seq, reading));
+            taken.push((arrival, reading));
         }
         taken
     }
 
     /// Drops the oldest reading; returns its number.
     pub(super) fn drop_oldest(&mut self, now: Mono) -> Option<ArrivalNumber> {
-        let (seq, reading) = self.readings.pop_first()?;
-        self.live.remove(&(reading.device, seq));
-        self.backlog.remove(&(reading.device, seq));
+        let (arrival, reading) = self.readings.pop_first()?;
+        self.live.remove(&(reading.device, arrival));
+        self.backlog.remove(&(reading.device, arrival));
         self.refresh(reading.device, now);
-        Some(seq)
+        Some(arrival)
     }
 
     /// Returns the numbers of all readings.
@@ -273,7 +273,7 @@ impl WaitingReadings {
     // --- which devices may send -------------------------------------------------
 
     /// Takes note that the device is online.
-    pub(super) fn came(&mut self, now: Mono, id: DeviceId, linger: Duration) {
+    pub(super) fn on_session_begun(&mut self, now: Mono, id: DeviceId, linger: Duration) {
         self.online.insert(id);
         self.age(now, id, linger);
         self.refresh(id, now);
@@ -360,7 +360,7 @@ impl WaitingReadings {
                 break;
             }
             self.ready.remove(id);
-            let rest = first(&self.live, id).and_then(|seq| self.readings.get(&seq));
+            let rest = first(&self.live, id).and_then(|arrival| self.readings.get(&arrival));
             let due = rest.map_or(now, |r| r.at.mono + policy.linger);
             self.refresh(id, due);
             parts.insert(id, part);
@@ -441,14 +441,14 @@ impl WaitingReadings {
         }
         let mut points: BTreeSet<u16> = part.iter().map(|(_, r)| r.point).collect();
         let mut seqs = Vec::new();
-        for &(_, seq) in set
+        for &(_, arrival) in set
             .range((id, 0)..=(id, ArrivalNumber::MAX))
             .take(LOOKED_AT)
         {
             if left.properties == 0 || points.len() >= known {
                 break;
             }
-            let Some(reading) = self.readings.get(&seq) else {
+            let Some(reading) = self.readings.get(&arrival) else {
                 continue;
             };
             // One value per property: the second must not overtake the first.
@@ -463,25 +463,25 @@ impl WaitingReadings {
             is_first = false;
             left.bytes = left.bytes.saturating_sub(size);
             left.properties -= 1;
-            seqs.push(seq);
+            seqs.push(arrival);
         }
         if !seqs.is_empty() {
             *room = left;
         }
-        for seq in seqs {
-            set.remove(&(id, seq));
-            part.extend(self.readings.remove(&seq).map(|r| (seq, r)));
+        for arrival in seqs {
+            set.remove(&(id, arrival));
+            part.extend(self.readings.remove(&arrival).map(|r| (arrival, r)));
         }
     }
 
     /// Moves readings that have waited too long to the backlog.
     fn age(&mut self, now: Mono, id: DeviceId, linger: Duration) {
-        while let Some(seq) = first(&self.live, id)
-            && let Some(reading) = self.readings.get(&seq)
+        while let Some(arrival) = first(&self.live, id)
+            && let Some(reading) = self.readings.get(&arrival)
             && is_stale(reading, now, linger)
         {
-            self.live.remove(&(id, seq));
-            self.backlog.insert((id, seq));
+            self.live.remove(&(id, arrival));
+            self.backlog.insert((id, arrival));
         }
     }
 
@@ -508,7 +508,7 @@ fn is_stale(reading: &Reading, now: Mono, linger: Duration) -> bool {
 
 fn first(set: &BTreeSet<(DeviceId, ArrivalNumber)>, id: DeviceId) -> Option<ArrivalNumber> {
     let mut own = set.range((id, 0)..=(id, ArrivalNumber::MAX));
-    own.next().map(|(_, seq)| *seq)
+    own.next().map(|(_, arrival)| *arrival)
 }
 
 fn has(set: &BTreeSet<(DeviceId, ArrivalNumber)>, id: DeviceId) -> bool {

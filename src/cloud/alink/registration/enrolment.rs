@@ -34,7 +34,7 @@ use super::identity::{
 use crate::cloud::alink::events::messages::link_words;
 
 /// The platform closes a connection for registration 15 s after it was opened.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PLATFORM_TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// The two topics on which the answer may come: the page names the first for both ways, the
 /// SDKs listen on the second for the way without a name.
@@ -85,7 +85,7 @@ pub enum EnrolmentFailure {
     #[error("{}", refusal(*.0))]
     Refused(u8),
     /// Accepted, but no answer came in time.
-    #[error("accepted, but no secret came within {} s", PATIENCE.as_secs())]
+    #[error("accepted, but no secret came within {} s", PLATFORM_TIME_LIMIT.as_secs())]
     NoAnswer,
     /// The connection ended before an answer came.
     #[error("{}", link_words(.0))]
@@ -201,7 +201,7 @@ impl Enrolment {
     /// Takes note of CONNACK 0.
     pub fn on_up(&mut self, now: Now) {
         if self.state == State::Asked {
-            let until = now.mono + PATIENCE;
+            let until = now.mono + PLATFORM_TIME_LIMIT;
             self.state = State::Waiting { until };
         }
     }

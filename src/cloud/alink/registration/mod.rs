@@ -21,7 +21,7 @@ use crate::spec::{SessionLimits, Spec};
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::registration::queue::QueueKind;
-use crate::cloud::alink::requests::context::{Answer, Context};
+use crate::cloud::alink::requests::context::{Context, RequestAnswer};
 use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::requests::isolation::RequestGroup;
 use crate::cloud::alink::requests::pace::Throttle;
@@ -37,7 +37,7 @@ use crate::cloud::alink::wire::topic::GatewayAsk;
 
 /// After this many refusals in a row that blame no device, a message is searched all the
 /// same, as for sessions.
-const PATIENCE: u32 = 3;
+const SEARCH_AFTER_REFUSALS: u32 = 3;
 /// A lost answer says nothing about the state of the platform: after the first in a row the
 /// request is repeated after this long, after the second after twice as long.
 const LOST_WAIT: Duration = Duration::from_millis(500);
@@ -331,13 +331,13 @@ impl Registration {
         context: &mut Context<'_>,
         sessions: &mut Sessions,
         mut request: RegistrationRequest,
-        answer: Answer<'_>,
+        answer: RequestAnswer<'_>,
     ) -> Vec<(DeviceId, Secret)> {
         let now = context.now;
         let reply = answer.reply;
         let (queue, step) = (request.queue, request.queue.step());
         self.returned(queue);
-        let verdict = reply.code.verdict();
+        let verdict = reply.code.meaning_kind();
         if verdict != CodeMeaning::Throttled {
             self.throttles[queue.index()].passed(now);
         }
@@ -378,7 +378,8 @@ impl Registration {
                     times: 1,
                 };
                 context.outbox.often(now, trouble);
-                if request.failures + 1 >= PATIENCE && request.group.members.len() > 1 {
+                if request.failures + 1 >= SEARCH_AFTER_REFUSALS && request.group.members.len() > 1
+                {
                     self.search(context, sessions, request, answer);
                 } else {
                     self.later(now, request);
@@ -409,7 +410,8 @@ impl Registration {
         request: &RegistrationRequest,
         reply: &Reply,
     ) {
-        if reply.code.verdict() == CodeMeaning::Accepted && request.queue == QueueKind::Relate {
+        if reply.code.meaning_kind() == CodeMeaning::Accepted && request.queue == QueueKind::Relate
+        {
             related(context, sessions, &request.group.members);
         }
     }
@@ -427,7 +429,7 @@ impl Registration {
         context: &mut Context<'_>,
         sessions: &mut Sessions,
         request: RegistrationRequest,
-        answer: Answer<'_>,
+        answer: RequestAnswer<'_>,
     ) {
         let (now, reply) = (context.now, answer.reply);
         let step = request.queue.step();

@@ -22,7 +22,7 @@ use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::payload::relation;
-use crate::cloud::alink::wire::topic::Identity;
+use crate::cloud::alink::wire::topic::DeviceIdentity;
 
 impl Registration {
     /// Takes the secrets in the reply to a request for the devices `asked`; returns the
@@ -60,7 +60,7 @@ impl Registration {
         now: Mono,
         sessions: &mut Sessions,
         identities: &Identities,
-        is_changed: impl Fn(&Identity) -> bool,
+        is_changed: impl Fn(&DeviceIdentity) -> bool,
     ) {
         let off = self.call_off_registrations();
         let lacking = identities.spec().devices().map(|(id, _)| id);

@@ -207,7 +207,7 @@ impl LogEvent for RemoteConfigLogEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Gateway
     }
 

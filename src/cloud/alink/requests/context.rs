@@ -19,7 +19,7 @@ pub(crate) struct Context<'a> {
 
 /// The platform's answer to a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct RequestAnswer<'a> {
     /// The code, the platform's words and the devices that the answer names.
     pub reply: &'a Reply,
     /// Those of the devices named that are ours.

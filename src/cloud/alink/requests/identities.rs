@@ -10,24 +10,25 @@ use crate::spec::{Spec, Subscriptions};
 use crate::cloud::alink::wire::payload::Login;
 use crate::cloud::alink::wire::payload::relation::{ProductRegisterEntry, TopologyAddEntry};
 use crate::cloud::alink::wire::sign;
-use crate::cloud::alink::wire::topic::Identity;
+use crate::cloud::alink::wire::topic::DeviceIdentity;
 
 /// The identities of the gateway and of its devices.
 #[derive(Clone, Debug)]
 pub(crate) struct Identities {
     spec: Arc<Spec>,
-    gateway: Identity,
-    devices: Vec<Identity>,
-    ids: BTreeMap<Identity, DeviceId>,
+    gateway: DeviceIdentity,
+    devices: Vec<DeviceIdentity>,
+    ids: BTreeMap<DeviceIdentity, DeviceId>,
     /// Secrets that are missing in the configuration, or wrong there.
     secrets: BTreeMap<DeviceId, Secret>,
 }
 
 impl Identities {
     pub(crate) fn new(spec: Arc<Spec>) -> Self {
-        let devices: Vec<Identity> = spec.devices.iter().map(Identity::of_device).collect();
+        let devices: Vec<DeviceIdentity> =
+            spec.devices.iter().map(DeviceIdentity::of_device).collect();
         Identities {
-            gateway: Identity::of_gateway(&spec),
+            gateway: DeviceIdentity::of_gateway(&spec),
             ids: devices
                 .iter()
                 .cloned()
@@ -47,22 +48,22 @@ impl Identities {
     }
 
     /// Returns the gateway's identity.
-    pub(crate) const fn gateway(&self) -> &Identity {
+    pub(crate) const fn gateway(&self) -> &DeviceIdentity {
         &self.gateway
     }
 
     /// Returns a device's identity.
-    pub(crate) fn of(&self, id: DeviceId) -> &Identity {
+    pub(crate) fn of(&self, id: DeviceId) -> &DeviceIdentity {
         &self.devices[id.index()]
     }
 
     /// Returns the device with this identity, if there is one.
-    pub(crate) fn id(&self, who: &Identity) -> Option<DeviceId> {
+    pub(crate) fn id(&self, who: &DeviceIdentity) -> Option<DeviceId> {
         self.ids.get(who).copied()
     }
 
     /// Returns those of these identities that are devices of ours.
-    pub(crate) fn known(&self, list: &[Identity]) -> Vec<DeviceId> {
+    pub(crate) fn known(&self, list: &[DeviceIdentity]) -> Vec<DeviceId> {
         list.iter().filter_map(|who| self.id(who)).collect()
     }
 
@@ -117,9 +118,9 @@ impl Identities {
     /// Uses this installation from now on. Devices that are new have no identity before
     /// [`Identities::add`].
     pub(crate) fn respec(&mut self, spec: Arc<Spec>) {
-        self.gateway = Identity::of_gateway(&spec);
+        self.gateway = DeviceIdentity::of_gateway(&spec);
         let new = spec.devices.iter().skip(self.devices.len());
-        self.devices.extend(new.map(Identity::of_device));
+        self.devices.extend(new.map(DeviceIdentity::of_device));
         self.spec = spec;
     }
 

@@ -21,7 +21,7 @@
 use crate::base::DeviceId;
 
 /// The size of the middle step.
-const FEW: usize = 5;
+const MIDDLE_SIZE: usize = 5;
 
 /// Devices that are asked for together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,11 @@ impl RequestGroup {
         let (culprits, rest): (Vec<_>, Vec<_>) = all.iter().partition(|m| named.contains(m));
         let searched = times >= 2;
         if culprits.is_empty() || rest.is_empty() {
-            let size = if all.len() > FEW && !searched { FEW } else { 1 };
+            let size = if all.len() > MIDDLE_SIZE && !searched {
+                MIDDLE_SIZE
+            } else {
+                1
+            };
             return Split {
                 culprits: Vec::new(),
                 next: parts(&all, size),

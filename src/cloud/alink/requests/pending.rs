@@ -109,7 +109,7 @@ impl<T: Clone> Pending<T> {
     /// if no reply has come on this connection yet, or if replies of other classes take
     /// long, because a slow platform is then likelier than a loss. A log-out takes no
     /// longer than a log-in.
-    pub(crate) fn patience(&self, of: AnswerKind, most: Duration) -> Duration {
+    pub(crate) fn reply_timeout(&self, of: AnswerKind, most: Duration) -> Duration {
         let other = || {
             let others = self.times.iter().filter_map(|t| t.reply_timeout(most));
             others.max().map(|others| others.max(most / 2))
@@ -237,11 +237,11 @@ impl<T: Clone> Pending<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::alink::wire::topic::{GatewayAsk, Identity};
+    use crate::cloud::alink::wire::topic::{DeviceIdentity, GatewayAsk};
 
     #[test]
     fn a_reply_must_match_topic_and_id_and_is_taken_once() {
-        let gw = Identity::new("pk", "gw-1");
+        let gw = DeviceIdentity::new("pk", "gw-1");
         let login = Topic::SessionReply(gw.clone(), SessionAsk::Login);
         let logout = Topic::SessionReply(gw, SessionAsk::Logout);
         let mut pending = Pending::new(u32::MAX);
@@ -274,11 +274,11 @@ mod tests {
 
     #[test]
     fn each_kind_of_reply_has_its_own_time_and_an_unknown_one_is_waited_for() {
-        let gw = Identity::new("pk", "gw-1");
+        let gw = DeviceIdentity::new("pk", "gw-1");
         let most = Duration::from_secs(10);
         let pending = Pending::new(0);
         assert_eq!(
-            pending.patience(AnswerKind::LogIns, most),
+            pending.reply_timeout(AnswerKind::LogIns, most),
             most,
             "nothing is known"
         );
@@ -290,7 +290,7 @@ mod tests {
             let answered = Mono::START + Duration::from_millis(took);
             assert_eq!(pending.close(answered, &relate, id), RequestMatch::Open(()));
             assert_eq!(
-                pending.patience(AnswerKind::LogIns, most),
+                pending.reply_timeout(AnswerKind::LogIns, most),
                 wanted,
                 "{took} ms"
             );
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_is_not_answered_runs_out() {
-        let gw = Identity::new("pk", "gw-1");
+        let gw = DeviceIdentity::new("pk", "gw-1");
         let login = Topic::SessionReply(gw, SessionAsk::Login);
         let mut pending = Pending::new(0);
         let id = pending.id();

@@ -35,7 +35,7 @@ use self::device::{
     LoginNeed, QueueState, SessionChange, SessionState, ShownOnline, TopologyMembership,
 };
 use self::online_quota::OnlineQuota;
-use self::retry_block::{RefusalKind, RetryBlock};
+use self::retry_block::{RefusalRecord, RetryBlock};
 use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::requests::isolation::RequestGroup;
 use crate::cloud::alink::requests::pace::{Attempts, LoginPace, Throttle, TokenBucket};
@@ -89,7 +89,7 @@ struct DeviceSession {
     actual: SessionState,
     queue: QueueState,
     block: Option<RetryBlock>,
-    refusal: Option<RefusalKind>,
+    refusal: Option<RefusalRecord>,
     /// Whether the device had a retry block and has not been accepted since: it is tried
     /// alone, so that it cannot spoil a batch again.
     tried_alone: bool,
@@ -331,7 +331,7 @@ impl Sessions {
     }
 
     /// Sets why this device is wanted offline from now on.
-    pub(crate) fn why_offline(&mut self, id: DeviceId, reason: LogoutReason) {
+    pub(crate) fn set_offline_reason(&mut self, id: DeviceId, reason: LogoutReason) {
         if let Some(device) = self.devices.get_mut(id.index()) {
             device.why_offline = Some(reason);
         }

@@ -19,7 +19,7 @@ use crate::cloud::alink::wire::payload::Reply;
 
 /// After this many refusals in a row that blame no device (500), a batch is searched all
 /// the same: perhaps one device makes the platform fail.
-const PATIENCE: u32 = 3;
+const SEARCH_AFTER_REFUSALS: u32 = 3;
 /// At QoS 0 a lost message is nothing unusual: after the first two losses in a row the
 /// request is repeated soon, after this long and after twice as long. From the third loss
 /// on the wait grows as after a refusal.
@@ -59,10 +59,10 @@ impl Sessions {
     ) {
         self.returned(&request);
         let throttle = &mut self.throttles[request.kind.index()];
-        if reply.code.verdict() != CodeMeaning::Throttled {
+        if reply.code.meaning_kind() != CodeMeaning::Throttled {
             throttle.passed(now);
         }
-        if reply.code.verdict() == CodeMeaning::Accepted {
+        if reply.code.meaning_kind() == CodeMeaning::Accepted {
             return self.accepted(now, &request, outbox);
         }
         outbox.count().refused += 1;
@@ -71,7 +71,7 @@ impl Sessions {
             return;
         }
         self.revert(&request);
-        match reply.code.verdict() {
+        match reply.code.meaning_kind() {
             CodeMeaning::Accepted => {}
             CodeMeaning::Throttled => {
                 outbox.count().throttled += 1;
@@ -94,7 +94,8 @@ impl Sessions {
                     times: 1,
                 };
                 outbox.often(now, trouble);
-                if request.failures + 1 >= PATIENCE && request.group.members.len() > 1 {
+                if request.failures + 1 >= SEARCH_AFTER_REFUSALS && request.group.members.len() > 1
+                {
                     self.search(now, request, reply, named, outbox);
                 } else {
                     self.later(now, request);
@@ -166,7 +167,7 @@ impl Sessions {
         outbox: &mut Outbox,
     ) {
         let kind = request.kind;
-        if reply.code.verdict() == CodeMeaning::Accepted {
+        if reply.code.meaning_kind() == CodeMeaning::Accepted {
             let members = &mut request.group.members;
             members.retain(|id| self.is_open(*id, kind, request.serial));
             for id in members.iter().copied() {
@@ -299,12 +300,12 @@ impl Sessions {
         if code.remedy() == Remedy::Relation || code == Code::DELETED {
             device.topology = TopologyMembership::default();
         }
-        let mut lost = code.verdict() == CodeMeaning::NoSession;
+        let mut lost = code.meaning_kind() == CodeMeaning::NoSession;
         if let SessionState::LoggingOut { unsure } = &mut device.actual {
             // If the log-out is refused, the device was not online before it.
             *unsure = true;
         }
-        match (device.actual, code.verdict()) {
+        match (device.actual, code.meaning_kind()) {
             // The device logged in again for this reason within the last minute: not at
             // once again.
             (SessionState::In, CodeMeaning::NoSession)
@@ -485,7 +486,7 @@ impl Sessions {
         let like = request.clone();
         let refusals = self.refusals(&request) + 1;
         let absent = matches!(
-            reply.code.verdict(),
+            reply.code.meaning_kind(),
             CodeMeaning::NoSession | CodeMeaning::Device { .. }
         );
         let split = match kind {
@@ -536,7 +537,7 @@ impl Sessions {
         reply: &Reply,
         outbox: &mut Outbox,
     ) {
-        match reply.code.verdict() {
+        match reply.code.meaning_kind() {
             // No session, or no such device: the log-out has its result.
             CodeMeaning::NoSession | CodeMeaning::Device { .. } => {
                 self.set_actual(id, SessionState::Out);

@@ -45,7 +45,7 @@ pub(crate) struct RetryBlock {
 
 /// The last retry block and how often it came in a row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RefusalKind {
+pub(crate) struct RefusalRecord {
     /// The reason.
     pub code: Code,
     /// How often it came in a row.
@@ -88,14 +88,16 @@ impl Sessions {
         if code == Code::UNKNOWN_DEVICE && limits.report_unknown {
             self.unknown.push(id);
         }
-        let (first, longest) = match code.verdict() {
+        let (first, longest) = match code.meaning_kind() {
             CodeMeaning::Device { first, longest } => (first, longest),
             CodeMeaning::Request => MALFORMED,
             _ => (limits.retry_floor, limits.retry_ceiling),
         };
         let (first, longest) = match at {
             RefusedRequest::LogIn | RefusedRequest::Kick => (first, longest),
-            RefusedRequest::Step(_) if code.verdict() == CodeMeaning::Request => (first, longest),
+            RefusedRequest::Step(_) if code.meaning_kind() == CodeMeaning::Request => {
+                (first, longest)
+            }
             // A disabled device waits as long, whichever request says so.
             RefusedRequest::Step(_) if code.remedy() == Remedy::Enabling => (first, longest),
             RefusedRequest::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
@@ -135,21 +137,21 @@ impl Sessions {
         }
         let device = &mut self.devices[id.index()];
         device.tried_alone = true;
-        device.refusal = Some(RefusalKind { code, times, until });
+        device.refusal = Some(RefusalRecord { code, times, until });
         self.set_block(id, RetryBlock { until, code });
     }
 
     /// Takes note of an event that ends retry blocks of one kind: the device is tried at
     /// once.
-    pub(crate) fn remedied(&mut self, now: Mono, id: DeviceId, cure: Remedy) {
+    pub(crate) fn remedied(&mut self, now: Mono, id: DeviceId, remedy: Remedy) {
         let Some(device) = self.devices.get_mut(id.index()) else {
             return;
         };
-        if device.kick.is_some_and(|code| code.remedy() == cure) {
+        if device.kick.is_some_and(|code| code.remedy() == remedy) {
             // The session that is being asked for may have been ended all the same.
             device.kick = Some(Code::NO_SESSION);
         }
-        if device.block.is_some_and(|b| b.code.remedy() == cure) {
+        if device.block.is_some_and(|b| b.code.remedy() == remedy) {
             device.refusal = None;
             self.lift_block(id);
             self.requeue(now, id, now);
@@ -159,7 +161,7 @@ impl Sessions {
     /// Ends the retry blocks of devices whose requests were called malformed: only another
     /// connection, or another configuration, can change that.
     pub(crate) fn end_malformed_blocks(&mut self, now: Mono) {
-        let request = |b: &RetryBlock| b.code.verdict() == CodeMeaning::Request;
+        let request = |b: &RetryBlock| b.code.meaning_kind() == CodeMeaning::Request;
         for id in self.ids() {
             if self.devices[id.index()].block.as_ref().is_some_and(request) {
                 self.lift_block(id);
@@ -170,9 +172,9 @@ impl Sessions {
 
     /// Takes note of an event on the platform that ends retry blocks of one kind, for all
     /// devices.
-    pub(crate) fn all_remedied(&mut self, now: Mono, cure: Remedy) {
+    pub(crate) fn all_remedied(&mut self, now: Mono, remedy: Remedy) {
         for id in self.ids() {
-            self.remedied(now, id, cure);
+            self.remedied(now, id, remedy);
         }
     }
 

@@ -13,7 +13,7 @@
 //! console shows a name, and a product has one.
 //!
 //! What the configuration does not refuse and the platform's rules ("Limits" of TSL features) do is
-//! told by [`traps`].
+//! told by [`import_warnings`].
 
 mod comparison;
 mod units;
@@ -25,8 +25,8 @@ pub use self::units::unit_name;
 use crate::base::Value;
 use crate::base::text::counted;
 use crate::spec::{
-    Codec, DataType, Decimal, EventOutput, InputSpec, PointSpec, ProfileSpec, Readers, ServiceSpec,
-    ServiceStep, ThingEventSpec,
+    Codec, DataType, Decimal, EventOutput, InputSpec, PointSpec, ProfileSpec, ServiceSpec,
+    ServiceStep, ThingEventSpec, TitleLanguage,
 };
 
 /// The schema that an export names.
@@ -57,7 +57,7 @@ const FINEST: &str = "0.0000001";
 /// Returns the thing model of a profile, as the console imports it for this product, with names for
 /// these readers.
 #[must_use]
-pub fn thing_model(profile: &ProfileSpec, product_key: &str, readers: Readers) -> Json {
+pub fn thing_model(profile: &ProfileSpec, product_key: &str, readers: TitleLanguage) -> Json {
     let points = profile.points.iter().filter(|point| !is_of_module(point));
     let properties: Vec<Json> = points.clone().map(|p| property(p, readers)).collect();
     let values: Vec<Json> = points.clone().map(|p| parameter(p, readers)).collect();
@@ -113,32 +113,32 @@ pub fn thing_model(profile: &ProfileSpec, product_key: &str, readers: Readers) -
 
 /// Returns what the platform will not take, or take otherwise than meant, in words.
 #[must_use]
-pub fn traps(profile: &ProfileSpec) -> Vec<String> {
-    let mut traps = Vec::new();
+pub fn import_warnings(profile: &ProfileSpec) -> Vec<String> {
+    let mut import_warnings = Vec::new();
     let points = profile.points.iter().filter(|point| !is_of_module(point));
     let functions = points.count() + profile.events.len() + profile.services.len();
     if functions > FUNCTIONS {
-        traps.push(format!(
+        import_warnings.push(format!(
             "{} and more than {FUNCTIONS}, the most of a module: divide the profile",
             counted(functions, "function")
         ));
     }
     for point in &profile.points {
         let id = &point.id;
-        traps.extend(names(point));
+        import_warnings.extend(names(point));
         let items = titles(point).len();
         match point.codec.data_type() {
-            DataType::Enum if items == 0 => traps.push(format!(
+            DataType::Enum if items == 0 => import_warnings.push(format!(
                 "{id} is an enum without titles, and the console wants them: write values: for it"
             )),
-            DataType::Enum if items > ITEMS => traps.push(format!(
+            DataType::Enum if items > ITEMS => import_warnings.push(format!(
                 "{id} has {} and an enum {ITEMS} at most: write as: int",
                 counted(items, "title")
             )),
             _ => {}
         }
     }
-    traps
+    import_warnings
 }
 
 /// Returns whether a point is a property of a custom module, `module:id`: an import is of one
@@ -158,9 +158,9 @@ fn names(point: &PointSpec) -> Vec<String> {
     }
     let begins = |text: &str| text.starts_with(char::is_alphanumeric);
     let title = &point.shown.title;
-    let mut traps = Vec::new();
+    let mut import_warnings = Vec::new();
     if title.general.is_none() && (id.len() > NAME || !begins(id)) {
-        traps.push(format!(
+        import_warnings.push(format!(
             "{id} has no title, and is no name for the console, which has 1 to {NAME} characters and begins with a letter or a digit: write title: for it"
         ));
     }
@@ -168,20 +168,20 @@ fn names(point: &PointSpec) -> Vec<String> {
         let Some(text) = text else { continue };
         let wrong = |c: &char| !c.is_alphanumeric() && !SIGNS.contains(c);
         match text.chars().find(wrong) {
-            Some(wrong) => traps.push(format!(
+            Some(wrong) => import_warnings.push(format!(
                 "{key} of {id} has {wrong} in it, and the console takes letters, digits, blanks and - _ / . ( )"
             )),
-            None if !begins(text) => traps.push(format!(
+            None if !begins(text) => import_warnings.push(format!(
                 "{key} of {id} does not begin with a letter or a digit, and the console wants that"
             )),
             None => {}
         }
     }
-    traps
+    import_warnings
 }
 
 /// Returns a property.
-fn property(point: &PointSpec, readers: Readers) -> Json {
+fn property(point: &PointSpec, readers: TitleLanguage) -> Json {
     let access = match point.write {
         Some(_) => "rw",
         None => "r",
@@ -196,7 +196,7 @@ fn property(point: &PointSpec, readers: Readers) -> Json {
 }
 
 /// Returns a point as a parameter of a function.
-fn parameter(point: &PointSpec, readers: Readers) -> Json {
+fn parameter(point: &PointSpec, readers: TitleLanguage) -> Json {
     json!({
         "identifier": point.id,
         "name": name_of(point, readers),
@@ -209,13 +209,13 @@ fn name(id: &str) -> String {
 }
 
 /// Returns the title of a point, or its id.
-fn name_of(point: &PointSpec, readers: Readers) -> String {
+fn name_of(point: &PointSpec, readers: TitleLanguage) -> String {
     name(point.shown.title.for_readers(readers).unwrap_or(&point.id))
 }
 
 /// Returns the name of an output that shows a point: that of the point, unless the profile gives
 /// the output another.
-fn name_of_output(output: &str, point: &PointSpec, readers: Readers) -> String {
+fn name_of_output(output: &str, point: &PointSpec, readers: TitleLanguage) -> String {
     match output == point.id {
         true => name_of(point, readers),
         false => name(output),
@@ -223,7 +223,7 @@ fn name_of_output(output: &str, point: &PointSpec, readers: Readers) -> String {
 }
 
 /// Returns the type of a point and its limits. All numbers in limits are text.
-fn data_type(point: &PointSpec, readers: Readers) -> Json {
+fn data_type(point: &PointSpec, readers: TitleLanguage) -> Json {
     let of = point.codec.data_type();
     let mut specs = match of {
         DataType::Int => range(whole(limits(point)), WHOLE, "1"),
@@ -303,7 +303,7 @@ fn titles(point: &PointSpec) -> Map<String, Json> {
 }
 
 /// Returns an event. Its level is not known here; the console can change it.
-fn event(profile: &ProfileSpec, event: &ThingEventSpec, readers: Readers) -> Json {
+fn event(profile: &ProfileSpec, event: &ThingEventSpec, readers: TitleLanguage) -> Json {
     let output = |(parameter, output): &(std::sync::Arc<str>, EventOutput)| {
         let (called, of) = match output {
             EventOutput::Point(index) => match profile.points.get(usize::from(*index)) {
@@ -344,7 +344,7 @@ fn type_of(value: &Value) -> Json {
 }
 
 /// Returns a service. It is asynchronous: its steps may take longer than a synchronous call may.
-fn service(profile: &ProfileSpec, service: &ServiceSpec, readers: Readers) -> Json {
+fn service(profile: &ProfileSpec, service: &ServiceSpec, readers: TitleLanguage) -> Json {
     let input = |input: &InputSpec| {
         let specs = range((input.min, input.max), WIDE, FINEST);
         json!({

@@ -1,6 +1,6 @@
 //! Units of measure: what the thing model calls them, and which symbols mean the same.
 
-use crate::spec::Readers;
+use crate::spec::TitleLanguage;
 
 /// The symbols of units with their names in English and Chinese (GB 3100 to 3102 for the Chinese
 /// ones). The list is of what devices on field buses measure; another symbol is a name by itself.
@@ -59,11 +59,11 @@ const UNITS: [(&str, &str, &str); 50] = [
 
 /// Returns the name of the unit with this symbol; `None` if the symbol is not in the list.
 #[must_use]
-pub fn unit_name(symbol: &str, readers: Readers) -> Option<&'static str> {
+pub fn unit_name(symbol: &str, readers: TitleLanguage) -> Option<&'static str> {
     let (_, english, chinese) = UNITS.iter().find(|(known, _, _)| *known == symbol)?;
     Some(match readers {
-        Readers::Any => english,
-        Readers::Chinese => chinese,
+        TitleLanguage::Any => english,
+        TitleLanguage::Chinese => chinese,
     })
 }
 
@@ -89,9 +89,9 @@ mod tests {
         symbols.sort_unstable();
         symbols.dedup();
         assert_eq!(symbols.len(), UNITS.len());
-        assert_eq!(unit_name("kWh", Readers::Any), Some("kilowatt hour"));
-        assert_eq!(unit_name("kWh", Readers::Chinese), Some("千瓦时"));
-        assert_eq!(unit_name("kwh", Readers::Any), None);
+        assert_eq!(unit_name("kWh", TitleLanguage::Any), Some("kilowatt hour"));
+        assert_eq!(unit_name("kWh", TitleLanguage::Chinese), Some("千瓦时"));
+        assert_eq!(unit_name("kwh", TitleLanguage::Any), None);
     }
 
     #[test]

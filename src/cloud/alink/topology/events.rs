@@ -123,7 +123,7 @@ impl LogEvent for TopologyEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         match self {
             TopologyEvent::Registered { devices, .. }
             | TopologyEvent::Related { devices, .. }
@@ -284,6 +284,6 @@ mod tests {
             notice.sentence(),
             "the platform says: disabled (thing/topo/change, status 8)"
         );
-        assert_eq!(notice.about(), LogSubject::Device(DeviceId(1)));
+        assert_eq!(notice.subject(), LogSubject::Device(DeviceId(1)));
     }
 }

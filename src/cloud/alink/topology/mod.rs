@@ -26,7 +26,7 @@ use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 use crate::cloud::alink::wire::payload::Reply;
 use crate::cloud::alink::wire::payload::relation;
 use crate::cloud::alink::wire::payload::relation::RELATIONS;
-use crate::cloud::alink::wire::topic::{GatewayAsk, Identity};
+use crate::cloud::alink::wire::topic::{DeviceIdentity, GatewayAsk};
 
 /// The version reported to the platform.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -37,7 +37,7 @@ pub(crate) enum TopologyAsk {
     /// Asks which devices are in the gateway's topology.
     Get,
     /// Deletes these relations.
-    Unrelate(Vec<Identity>),
+    Unrelate(Vec<DeviceIdentity>),
     /// Reports that these devices were found.
     Found(Vec<DeviceId>),
 }
@@ -49,7 +49,7 @@ pub(crate) struct Topology {
     inform: bool,
     get: Option<Mono>,
     backoff: Backoff,
-    unrelate: VecDeque<Vec<Identity>>,
+    unrelate: VecDeque<Vec<DeviceIdentity>>,
     found: BTreeSet<DeviceId>,
     under_way: bool,
     throttle: Throttle,
@@ -185,7 +185,7 @@ impl Topology {
     ) -> Vec<DeviceId> {
         self.under_way = false;
         let now = context.now;
-        let verdict = reply.code.verdict();
+        let verdict = reply.code.meaning_kind();
         if verdict != CodeMeaning::Accepted {
             context.outbox.count().refused += 1;
         }
@@ -210,7 +210,7 @@ impl Topology {
                     .outbox
                     .tell(CloudLogEvent::Topology(TopologyEvent::Unrelated { names }));
                 // Devices for which there was no room in the topology may have room now.
-                sessions.all_remedied(now, Remedy::Departure);
+                sessions.all_remedied(now, Remedy::DeviceLeaves);
             }
             (TopologyAsk::Unrelate(list), _) => match &list[..] {
                 // The relation is already gone, which is the wanted result.
@@ -225,7 +225,7 @@ impl Topology {
             (TopologyAsk::Found(_), CodeMeaning::Accepted) => {}
             (TopologyAsk::Found(list), _) => {
                 let who = list.iter().map(|d| context.identities.of(*d).clone());
-                let who: Vec<Identity> = who.collect();
+                let who: Vec<DeviceIdentity> = who.collect();
                 refused(context, "reporting found devices", reply, &who);
             }
         }
@@ -260,11 +260,11 @@ impl Topology {
         &mut self,
         context: &mut Context<'_>,
         sessions: &mut Sessions,
-        list: &[Identity],
+        list: &[DeviceIdentity],
     ) -> Vec<DeviceId> {
         let now = context.now;
         self.backoff.reset();
-        let listed: BTreeSet<&Identity> = list.iter().collect();
+        let listed: BTreeSet<&DeviceIdentity> = list.iter().collect();
         let known: BTreeSet<DeviceId> = listed
             .iter()
             .filter_map(|who| context.identities.id(who))
@@ -278,7 +278,7 @@ impl Topology {
                 missing.push(id);
             }
         }
-        let extra: Vec<Identity> = listed
+        let extra: Vec<DeviceIdentity> = listed
             .iter()
             .filter(|who| context.identities.id(who).is_none())
             .map(|who| (*who).clone())
@@ -299,7 +299,7 @@ impl Topology {
                 fate,
             }));
         if fate == UnconfiguredFate::Deleted {
-            let chunks = extra.chunks(RELATIONS).map(<[Identity]>::to_vec);
+            let chunks = extra.chunks(RELATIONS).map(<[DeviceIdentity]>::to_vec);
             self.unrelate.extend(chunks);
         }
         missing
@@ -322,7 +322,7 @@ impl TopologyAsk {
 
 /// Reports a refusal. A repeated refusal of the topology request is reported ever more
 /// rarely.
-fn refused(context: &mut Context<'_>, what: &'static str, reply: &Reply, who: &[Identity]) {
+fn refused(context: &mut Context<'_>, what: &'static str, reply: &Reply, who: &[DeviceIdentity]) {
     let refused = CloudLogEvent::Topology(TopologyEvent::Refused {
         what,
         code: reply.code,
@@ -336,7 +336,7 @@ fn refused(context: &mut Context<'_>, what: &'static str, reply: &Reply, who: &[
     }
 }
 
-fn identities(list: &[Identity]) -> String {
-    let names: Vec<String> = list.iter().map(Identity::to_string).collect();
+fn identities(list: &[DeviceIdentity]) -> String {
+    let names: Vec<String> = list.iter().map(DeviceIdentity::to_string).collect();
     names.join(" ")
 }

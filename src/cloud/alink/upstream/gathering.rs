@@ -20,7 +20,7 @@ use crate::cloud::alink::wire::payload::Reply;
 use crate::spec::Spec;
 
 /// Some time of the wall clock: as text it is as long as any of this century.
-pub(super) const DAWN: Wall = Wall::from_millis(1_767_225_600_000);
+pub(super) const SAMPLE_TIME: Wall = Wall::from_millis(1_767_225_600_000);
 
 /// How many values are gathered at most.
 const MOST_VALUES: f64 = 60_000.0;
@@ -89,7 +89,7 @@ impl Gathering {
         let mut now = Mono::START;
         let apart = 1.0 / session_probes::usual_rate(devices.len(), rate).max(1e-3);
         for id in devices {
-            queue.came(now, id);
+            queue.on_session_begun(now, id);
             now = now + Duration::try_from_secs_f64(apart).unwrap_or_default();
         }
         Gathering {
@@ -146,7 +146,7 @@ impl Gathering {
         let since = i64::try_from(self.now.as_micros() / 1000).unwrap_or(0);
         let now = Now {
             mono: self.now,
-            wall: Wall::from_millis(DAWN.as_millis().saturating_add(since)),
+            wall: Wall::from_millis(SAMPLE_TIME.as_millis().saturating_add(since)),
         };
         for value in group.values.iter() {
             if is_sent(number, value.point, value.sent) {

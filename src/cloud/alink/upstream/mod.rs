@@ -88,7 +88,7 @@ impl PeriodicReadings {
         let points = spec.device(self.device).map(|d| &d.profile.points);
         let bytes = self.values.iter().filter_map(|v| {
             let point = points?.get(usize::from(v.point))?;
-            let one = Properties::one(&point.id, &v.value, gathering::DAWN);
+            let one = Properties::one(&point.id, &v.value, gathering::SAMPLE_TIME);
             Some((one.len() + 1) as f64 * v.sent)
         });
         bytes.sum::<f64>() * self.rate()

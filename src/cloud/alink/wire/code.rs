@@ -1,7 +1,7 @@
 //! The platform's codes, and what each means for us: one table.
 //!
-//! Per code: the verdict (what the gateway does), the cure (what ends a retry block before
-//! its time, and what is repaired first), the meaning and the advice in words.
+//! Per code: its meaning (what the gateway does), the remedy (what ends a retry block before
+//! its time, and what is repaired first), the text, and the advice in words.
 //!
 //! Sources: "Connect or disconnect sub-devices" and "Error codes (for
 //! sub-device development)" of the platform's documentation, 2018–2020 copies.
@@ -79,7 +79,7 @@ pub enum Remedy {
     /// platform says that it is there, or lists it.
     Existence,
     /// Another device leaves this gateway's topology.
-    Departure,
+    DeviceLeaves,
     /// The device is enabled in the console: the platform says so.
     Enabling,
     /// The device has another secret.
@@ -95,7 +95,7 @@ const fn minutes(first: u64, longest: u64) -> CodeMeaning {
 
 struct CodeRow(i64, CodeMeaning, Remedy, &'static str, &'static str);
 
-/// Code, verdict, cure, meaning, and what a person can do about it.
+/// Code, meaning, remedy, text, and what a person can do about it.
 const TABLE: &[CodeRow] = &[
     CodeRow(200, CodeMeaning::Accepted, Remedy::Time, "accepted", ""),
     CodeRow(
@@ -227,7 +227,7 @@ const TABLE: &[CodeRow] = &[
     CodeRow(
         6400,
         minutes(10, 60),
-        Remedy::Departure,
+        Remedy::DeviceLeaves,
         "too many sub-devices in this gateway's topology",
         "remove some in the console, or ask for a larger quota",
     ),
@@ -295,7 +295,7 @@ impl Code {
 
     /// Returns what the gateway does about the code.
     #[must_use]
-    pub fn verdict(self) -> CodeMeaning {
+    pub fn meaning_kind(self) -> CodeMeaning {
         self.row().map_or(CodeMeaning::Unknown, |row| row.1)
     }
 
@@ -348,9 +348,9 @@ mod tests {
         for code in [
             200, 460, 429, 428, 6401, 6100, 521, 522, 6204, 6287, 520, 427, 527, 500,
         ] {
-            assert_ne!(Code(code).verdict(), CodeMeaning::Unknown, "{code}");
+            assert_ne!(Code(code).meaning_kind(), CodeMeaning::Unknown, "{code}");
             assert_eq!(TABLE.iter().filter(|r| r.0 == code).count(), 1, "{code}");
         }
-        assert_eq!(Code(-1).verdict(), CodeMeaning::Unknown);
+        assert_eq!(Code(-1).meaning_kind(), CodeMeaning::Unknown);
     }
 }

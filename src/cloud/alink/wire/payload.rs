@@ -20,7 +20,7 @@ use crate::base::{RequestId, ThingEvent, Value, Wall};
 use crate::spec::SignMethod;
 
 use super::code::Code;
-use super::topic::Identity;
+use super::topic::DeviceIdentity;
 
 /// Returns the method as the platform spells it in Alink bodies.
 const fn sign_method(method: SignMethod) -> &'static str {
@@ -57,7 +57,7 @@ impl Login {
     /// Returns the part of one device in a log-in.
     #[must_use]
     pub fn new(
-        who: &Identity,
+        who: &DeviceIdentity,
         client_id: String,
         timestamp: String,
         method: SignMethod,
@@ -138,8 +138,8 @@ struct Named<'a> {
     device_name: &'a str,
 }
 
-impl<'a> From<&'a Identity> for Named<'a> {
-    fn from(who: &'a Identity) -> Self {
+impl<'a> From<&'a DeviceIdentity> for Named<'a> {
+    fn from(who: &'a DeviceIdentity) -> Self {
         Named {
             product_key: who.product_key.as_str(),
             device_name: who.device_name.as_str(),
@@ -149,13 +149,16 @@ impl<'a> From<&'a Identity> for Named<'a> {
 
 /// Returns the body for `combine/logout`.
 #[must_use]
-pub fn logout(id: RequestId, device: &Identity) -> Vec<u8> {
+pub fn logout(id: RequestId, device: &DeviceIdentity) -> Vec<u8> {
     session(id, Named::from(device))
 }
 
 /// Returns the body for `combine/batch_logout`: `params` is the list itself.
 #[must_use]
-pub fn batch_logout<'a>(id: RequestId, devices: impl Iterator<Item = &'a Identity>) -> Vec<u8> {
+pub fn batch_logout<'a>(
+    id: RequestId,
+    devices: impl Iterator<Item = &'a DeviceIdentity>,
+) -> Vec<u8> {
     session(id, devices.map(Named::from).collect::<Vec<_>>())
 }
 
@@ -244,7 +247,7 @@ fn event_value(data: &[(Arc<str>, Value)], at: Wall) -> String {
 #[must_use]
 pub fn pack_post<'a>(
     id: RequestId,
-    devices: impl Iterator<Item = (&'a Identity, Properties)>,
+    devices: impl Iterator<Item = (&'a DeviceIdentity, Properties)>,
 ) -> Vec<u8> {
     let mut list = String::new();
     for (who, properties) in devices {
@@ -277,7 +280,7 @@ pub struct HistoryPart {
 /// Returns the body for `thing/event/property/history/post`: values and events with their times,
 /// each in an object of its own.
 #[must_use]
-pub fn history_post(id: RequestId, devices: &[(Identity, HistoryPart)]) -> Vec<u8> {
+pub fn history_post(id: RequestId, devices: &[(DeviceIdentity, HistoryPart)]) -> Vec<u8> {
     let mut list = String::new();
     for (who, part) in devices {
         if !list.is_empty() {
@@ -324,7 +327,7 @@ pub struct Reply {
     /// The platform's words; may be empty.
     pub message: String,
     /// The devices that the reply names, in order.
-    pub named: Vec<Identity>,
+    pub named: Vec<DeviceIdentity>,
 }
 
 /// Why a message could not be read.
@@ -403,9 +406,12 @@ fn whole(json: &Json) -> Option<i64> {
     }
 }
 
-fn identity(json: &Json) -> Option<Identity> {
+fn identity(json: &Json) -> Option<DeviceIdentity> {
     let text = |key: &str| json.get(key).and_then(Json::as_str);
-    Some(Identity::new(text("productKey")?, text("deviceName")?))
+    Some(DeviceIdentity::new(
+        text("productKey")?,
+        text("deviceName")?,
+    ))
 }
 
 #[cfg(test)]
@@ -421,7 +427,7 @@ mod tests {
         let batch = br#"{"id":"123","code":"200","message":"success","data":[{"productKey":"al12345","deviceName":"device1234"},{"deviceName":"device4321","productKey":"al12345"}]}"#;
         let single = Reply::parse(single).unwrap();
         assert_eq!((single.id, single.code), (Some(RequestId(123)), Code(200)));
-        assert_eq!(single.named, [Identity::new("al12345", "device1234")]);
+        assert_eq!(single.named, [DeviceIdentity::new("al12345", "device1234")]);
         let batch = Reply::parse(batch).unwrap();
         assert_eq!((batch.id, batch.code), (Some(RequestId(123)), Code(200)));
         assert_eq!(batch.named.len(), 2);
@@ -532,7 +538,7 @@ mod tests {
                 Properties::event("door", &[], at),
             ],
         };
-        let body = history_post(RequestId(123), &[(Identity::new("a1", "d"), part)]);
+        let body = history_post(RequestId(123), &[(DeviceIdentity::new("a1", "d"), part)]);
         assert_eq!(
             String::from_utf8(body).unwrap(),
             r#"{"id":"123","version":"1.0","sys":{"ack":1},"params":[{"identity":{"productKey":"a1","deviceName":"d"},"properties":[{"Power":{"value":"on","time":1524448722000}},{"WF":{"value":3,"time":1524448722000}}],"events":[{"alarm":{"value":{"Power":"on"},"time":1524448722000}},{"door":{"value":{},"time":1524448722000}}]}],"method":"thing.event.property.history.post"}"#
@@ -541,7 +547,7 @@ mod tests {
 
     #[test]
     fn names_that_need_escaping_are_escaped_and_the_size_bounds_hold() {
-        let who = Identity::new("p\"k", &"n".repeat(32));
+        let who = DeviceIdentity::new("p\"k", &"n".repeat(32));
         let one = Properties::one(
             "a\"b",
             &Value::Text("x\ny".into()),
@@ -554,7 +560,7 @@ mod tests {
         serde_json::from_slice::<Json>(&body).unwrap();
         assert!(body.len() <= MESSAGE_BYTES + one.len());
         let device = Login::new(
-            &Identity::new(&"p".repeat(32), &"n".repeat(32)),
+            &DeviceIdentity::new(&"p".repeat(32), &"n".repeat(32)),
             "c".repeat(80),
             i64::MIN.to_string(),
             SignMethod::HmacSha256,

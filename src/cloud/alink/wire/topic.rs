@@ -12,18 +12,18 @@ const LONGEST: usize = 512;
 
 /// How the platform names a device: product and name within it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Identity {
+pub struct DeviceIdentity {
     /// `productKey`.
     pub product_key: ProductKey,
     /// `deviceName`.
     pub device_name: DeviceName,
 }
 
-impl Identity {
+impl DeviceIdentity {
     /// Returns an identity of the two names.
     #[must_use]
     pub fn new(product_key: &str, device_name: &str) -> Self {
-        Identity {
+        DeviceIdentity {
             product_key: ProductKey::new(product_key),
             device_name: DeviceName::new(device_name),
         }
@@ -32,7 +32,7 @@ impl Identity {
     /// Returns the gateway's own identity.
     #[must_use]
     pub fn of_gateway(spec: &Spec) -> Self {
-        Identity {
+        DeviceIdentity {
             product_key: spec.cloud.gateway.product_key.clone(),
             device_name: spec.cloud.gateway.device_name.clone(),
         }
@@ -41,14 +41,14 @@ impl Identity {
     /// Returns a device's identity.
     #[must_use]
     pub fn of_device(device: &DeviceSpec) -> Self {
-        Identity {
+        DeviceIdentity {
             product_key: device.product_key.clone(),
             device_name: device.device_name.clone(),
         }
     }
 }
 
-impl fmt::Display for Identity {
+impl fmt::Display for DeviceIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.product_key, self.device_name)
     }
@@ -200,34 +200,34 @@ impl OrderTopic {
 
 /// A command of the platform that wants an answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Command {
+pub enum CommandTopic {
     /// `/sys/{pk}/{dn}/thing/service/…`, or another request with this tail;
     /// answered on `…_reply`.
-    Thing(Identity, String),
+    Thing(DeviceIdentity, String),
     /// `/sys/{pk}/{dn}/rrpc/request/{id}`, answered on `…/response/{id}`.
-    Rrpc(Identity, String),
+    Rrpc(DeviceIdentity, String),
     /// `/ext/rrpc/{id}/{tail}`, answered on the same topic.
     ExtRrpc(String, String),
 }
 
-impl Command {
+impl CommandTopic {
     /// Returns the device that the command is for, if the topic says so.
     #[must_use]
-    pub const fn device(&self) -> Option<&Identity> {
+    pub const fn device(&self) -> Option<&DeviceIdentity> {
         match self {
-            Command::Thing(who, _) | Command::Rrpc(who, _) => Some(who),
-            Command::ExtRrpc(..) => None,
+            CommandTopic::Thing(who, _) | CommandTopic::Rrpc(who, _) => Some(who),
+            CommandTopic::ExtRrpc(..) => None,
         }
     }
 
     /// Returns the request of the thing model whose topic stands behind the id of an
     /// `/ext/rrpc` call; `None` if another topic stands there.
-    pub(crate) fn inner(&self) -> Option<Command> {
-        let Command::ExtRrpc(_, tail) = self else {
+    pub(crate) fn inner(&self) -> Option<CommandTopic> {
+        let CommandTopic::ExtRrpc(_, tail) = self else {
             return None;
         };
         match Topic::parse(&format!("/{tail}")) {
-            Some(Topic::Command(inner @ Command::Thing(..))) => Some(inner),
+            Some(Topic::Command(inner @ CommandTopic::Thing(..))) => Some(inner),
             _ => None,
         }
     }
@@ -235,27 +235,27 @@ impl Command {
     /// Returns the id in the topic.
     pub(crate) fn message_id(&self) -> Option<&str> {
         match self {
-            Command::Thing(..) => None,
-            Command::Rrpc(_, id) | Command::ExtRrpc(id, _) => Some(id),
+            CommandTopic::Thing(..) => None,
+            CommandTopic::Rrpc(_, id) | CommandTopic::ExtRrpc(id, _) => Some(id),
         }
     }
 
     /// Returns the command's name, for people.
     pub(crate) fn tail(&self) -> &str {
         match self {
-            Command::Thing(_, tail) | Command::ExtRrpc(_, tail) => tail,
-            Command::Rrpc(..) => "rrpc/request",
+            CommandTopic::Thing(_, tail) | CommandTopic::ExtRrpc(_, tail) => tail,
+            CommandTopic::Rrpc(..) => "rrpc/request",
         }
     }
 
     /// Reads those requests on `/sys` that only the platform makes and wants answered; the
     /// others might be a device's own, sent back by a broker that matches wildcards freely.
-    fn of(who: Identity, tail: &str) -> Option<Topic> {
+    fn of(who: DeviceIdentity, tail: &str) -> Option<Topic> {
         if let Some(id) = tail.strip_prefix("rrpc/request/") {
-            return Some(Topic::Command(Command::Rrpc(who, id.to_owned())));
+            return Some(Topic::Command(CommandTopic::Rrpc(who, id.to_owned())));
         }
         if let Some(id) = tail.strip_prefix("rrpc/response/") {
-            return Some(Topic::CommandReply(Command::Rrpc(who, id.to_owned())));
+            return Some(Topic::CommandReply(CommandTopic::Rrpc(who, id.to_owned())));
         }
         let (bare, reply) = match tail.strip_suffix("_reply") {
             Some(bare) => (bare, true),
@@ -266,7 +266,7 @@ impl Command {
         if !known && service.is_none_or(str::is_empty) {
             return None;
         }
-        let command = Command::Thing(who, bare.to_owned());
+        let command = CommandTopic::Thing(who, bare.to_owned());
         Some(match reply {
             true => Topic::CommandReply(command),
             false => Topic::Command(command),
@@ -279,50 +279,50 @@ impl Command {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
     /// `/ext/session/{pk}/{dn}/combine/…`
-    Session(Identity, SessionAsk),
+    Session(DeviceIdentity, SessionAsk),
     /// `/ext/session/{pk}/{dn}/combine/…_reply`
-    SessionReply(Identity, SessionAsk),
+    SessionReply(DeviceIdentity, SessionAsk),
     /// `/ext/error/{pk}/{dn}`: what the platform does to sub-devices of its own accord.
-    Error(Identity),
+    Error(DeviceIdentity),
     /// `/ext/ntp/{pk}/{dn}/request`: asks for the time.
-    Ntp(Identity),
+    Ntp(DeviceIdentity),
     /// `/ext/ntp/{pk}/{dn}/response`
-    NtpReply(Identity),
+    NtpReply(DeviceIdentity),
     /// `/sys/{pk}/{dn}/thing/event/property/post`
-    Post(Identity),
+    Post(DeviceIdentity),
     /// `/sys/{pk}/{dn}/thing/event/property/post_reply`
-    PostReply(Identity),
+    PostReply(DeviceIdentity),
     /// `/sys/{pk}/{dn}/thing/event/{id}/post`: an event of the thing model; the id is never
     /// `property`.
-    Event(Identity, String),
+    Event(DeviceIdentity, String),
     /// `/sys/{pk}/{dn}/thing/event/{id}/post_reply`
-    EventReply(Identity, String),
+    EventReply(DeviceIdentity, String),
     /// `/sys/{pk}/{dn}/thing/event/property/pack/post`
-    Pack(Identity),
+    Pack(DeviceIdentity),
     /// `/sys/{pk}/{dn}/thing/event/property/pack/post_reply`
-    PackReply(Identity),
+    PackReply(DeviceIdentity),
     /// `/sys/{pk}/{dn}/thing/event/property/history/post`
-    History(Identity),
+    History(DeviceIdentity),
     /// `/sys/{pk}/{dn}/thing/event/property/history/post_reply`
-    HistoryReply(Identity),
+    HistoryReply(DeviceIdentity),
     /// `/sys/{pk}/{dn}/thing/topo/…`, `thing/sub/…`, `thing/list/…`
-    Gateway(Identity, GatewayAsk),
+    Gateway(DeviceIdentity, GatewayAsk),
     /// The topic of a gateway's request, with `_reply`.
-    GatewayReply(Identity, GatewayAsk),
+    GatewayReply(DeviceIdentity, GatewayAsk),
     /// `/sys/{pk}/{dn}/thing/disable` and the other orders.
-    Order(Identity, OrderTopic),
+    Order(DeviceIdentity, OrderTopic),
     /// The topic of an order, with `_reply`: our answer.
-    OrderReply(Identity, OrderTopic),
+    OrderReply(DeviceIdentity, OrderTopic),
     /// `/sys/{pk}/{dn}/thing/property/desired/…`, on the device's own topic.
-    Desired(Identity, DesiredAsk),
+    Desired(DeviceIdentity, DesiredAsk),
     /// The topic of such a request, with `_reply`.
-    DesiredReply(Identity, DesiredAsk),
+    DesiredReply(DeviceIdentity, DesiredAsk),
     /// A property set, a service, an RRPC.
-    Command(Command),
+    Command(CommandTopic),
     /// Our answer to a command.
-    CommandReply(Command),
+    CommandReply(CommandTopic),
     /// `/ota/device/inform/{pk}/{dn}`: reports which version runs here.
-    Inform(Identity),
+    Inform(DeviceIdentity),
 }
 
 impl Topic {
@@ -361,7 +361,7 @@ impl Topic {
             ("ext", "rrpc", rest) => {
                 let (id, tail) = rest.split_once('/')?;
                 let sound = !id.is_empty() && !tail.is_empty();
-                let command = Command::ExtRrpc(id.to_owned(), tail.to_owned());
+                let command = CommandTopic::ExtRrpc(id.to_owned(), tail.to_owned());
                 sound.then_some(Topic::Command(command))
             }
             ("sys", ..) => {
@@ -424,7 +424,7 @@ impl Topic {
 }
 
 /// Reads `{id}/post` and `{id}/post_reply` of an event.
-fn event(who: Identity, tail: &str) -> Option<Topic> {
+fn event(who: DeviceIdentity, tail: &str) -> Option<Topic> {
     let (id, what) = tail.split_once('/')?;
     let id = Some(id).filter(|id| !id.is_empty())?.to_owned();
     match what {
@@ -435,7 +435,7 @@ fn event(who: Identity, tail: &str) -> Option<Topic> {
 }
 
 /// Reads the relations and orders on `/sys/{pk}/{dn}/{tail}`.
-fn system(who: Identity, tail: &str) -> Option<Topic> {
+fn system(who: DeviceIdentity, tail: &str) -> Option<Topic> {
     let (bare, reply) = match tail.strip_suffix("_reply") {
         Some(bare) => (bare, true),
         None => (tail, false),
@@ -453,18 +453,18 @@ fn system(who: Identity, tail: &str) -> Option<Topic> {
         (Some(ask), _, true) => Some(Topic::GatewayReply(who, ask)),
         (None, Some(order), false) => Some(Topic::Order(who, order)),
         (None, Some(order), true) => Some(Topic::OrderReply(who, order)),
-        (None, None, _) => Command::of(who, tail),
+        (None, None, _) => CommandTopic::of(who, tail),
     }
 }
 
 /// Reads `{pk}/{dn}[/tail]`; an absent tail is empty.
-fn identity(rest: &str) -> Option<(Identity, &str)> {
+fn identity(rest: &str) -> Option<(DeviceIdentity, &str)> {
     let (pk, rest) = rest.split_once('/')?;
     let (dn, tail) = rest.split_once('/').unwrap_or((rest, ""));
     if pk.is_empty() || dn.is_empty() {
         return None;
     }
-    Some((Identity::new(pk, dn), tail))
+    Some((DeviceIdentity::new(pk, dn), tail))
 }
 
 impl fmt::Display for Topic {
@@ -493,16 +493,18 @@ impl fmt::Display for Topic {
             Topic::OrderReply(who, order) => write!(f, "/sys/{who}/{}_reply", order.tail()),
             Topic::Desired(who, ask) => write!(f, "/sys/{who}/{}", ask.tail()),
             Topic::DesiredReply(who, ask) => write!(f, "/sys/{who}/{}_reply", ask.tail()),
-            Topic::Command(Command::Thing(who, tail)) => write!(f, "/sys/{who}/{tail}"),
-            Topic::CommandReply(Command::Thing(who, tail)) => {
+            Topic::Command(CommandTopic::Thing(who, tail)) => write!(f, "/sys/{who}/{tail}"),
+            Topic::CommandReply(CommandTopic::Thing(who, tail)) => {
                 write!(f, "/sys/{who}/{tail}_reply")
             }
-            Topic::Command(Command::Rrpc(who, id)) => write!(f, "/sys/{who}/rrpc/request/{id}"),
-            Topic::CommandReply(Command::Rrpc(who, id)) => {
+            Topic::Command(CommandTopic::Rrpc(who, id)) => {
+                write!(f, "/sys/{who}/rrpc/request/{id}")
+            }
+            Topic::CommandReply(CommandTopic::Rrpc(who, id)) => {
                 write!(f, "/sys/{who}/rrpc/response/{id}")
             }
-            Topic::Command(Command::ExtRrpc(id, tail))
-            | Topic::CommandReply(Command::ExtRrpc(id, tail)) => {
+            Topic::Command(CommandTopic::ExtRrpc(id, tail))
+            | Topic::CommandReply(CommandTopic::ExtRrpc(id, tail)) => {
                 write!(f, "/ext/rrpc/{id}/{tail}")
             }
             Topic::Inform(who) => write!(f, "/ota/device/inform/{who}"),
@@ -525,7 +527,7 @@ pub const PER_PACKET: usize = 8;
 /// Each filter is exact where it can be: a wildcard over `combine/` would bring our own
 /// requests back from a plain broker. At most [`PER_PACKET`] of them go into one packet.
 #[must_use]
-pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
+pub fn filters(gateway: &DeviceIdentity, who: Subscriptions) -> Vec<String> {
     let mut filters: Vec<String> = SessionAsk::ALL
         .into_iter()
         .map(|ask| Topic::SessionReply(gateway.clone(), ask).to_string())
@@ -565,7 +567,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn all(who: &Identity) -> Vec<Topic> {
+    fn all(who: &DeviceIdentity) -> Vec<Topic> {
         let mut all: Vec<Topic> = SessionAsk::ALL
             .into_iter()
             .flat_map(|a| {
@@ -599,14 +601,14 @@ mod tests {
         }
         let tails = ["thing/service/property/set", "thing/service/m:reset"];
         for tail in tails.into_iter().chain(["thing/gateway/permit"]) {
-            let command = Command::Thing(who.clone(), tail.to_owned());
+            let command = CommandTopic::Thing(who.clone(), tail.to_owned());
             all.push(Topic::Command(command.clone()));
             all.push(Topic::CommandReply(command));
         }
-        let rrpc = Command::Rrpc(who.clone(), "7".into());
+        let rrpc = CommandTopic::Rrpc(who.clone(), "7".into());
         all.push(Topic::Command(rrpc.clone()));
         all.push(Topic::CommandReply(rrpc));
-        let ext = Command::ExtRrpc("7".into(), "sys/a/b/thing/service/x".into());
+        let ext = CommandTopic::ExtRrpc("7".into(), "sys/a/b/thing/service/x".into());
         all.push(Topic::Command(ext));
         for order in OrderTopic::ALL {
             all.push(Topic::Order(who.clone(), order));
@@ -635,7 +637,7 @@ mod tests {
 
     #[test]
     fn batch_login_goes_to_its_own_topic() {
-        let gw = Identity::new("gwPk", "gw-1");
+        let gw = DeviceIdentity::new("gwPk", "gw-1");
         assert_eq!(
             Topic::Session(gw.clone(), SessionAsk::BatchLogin).to_string(),
             "/ext/session/gwPk/gw-1/combine/batch_login"
@@ -648,7 +650,7 @@ mod tests {
 
     #[test]
     fn the_platform_needs_two_packets_and_no_filter_brings_our_own_requests_back() {
-        let gw = Identity::new("gwPk", "gw-1");
+        let gw = DeviceIdentity::new("gwPk", "gw-1");
         assert!(filters(&gw, Subscriptions::Platform).len() <= 2 * PER_PACKET);
         for mode in [Subscriptions::Platform, Subscriptions::Broker] {
             for f in filters(&gw, mode) {
@@ -670,10 +672,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_topic_survives_the_wire(pk in "[A-Za-z0-9]{1,11}", dn in "[A-Za-z0-9_@.:-]{4,32}") {
-            for topic in all(&Identity::new(&pk, &dn)) {
+            for topic in all(&DeviceIdentity::new(&pk, &dn)) {
                 let text = topic.to_string();
                 prop_assert_eq!(Topic::parse(&text), Some(topic.clone()));
-                let rrpc = matches!(topic, Topic::Command(Command::Rrpc(..) | Command::ExtRrpc(..)));
+                let rrpc = matches!(topic, Topic::Command(CommandTopic::Rrpc(..) | CommandTopic::ExtRrpc(..)));
                 if let Some(reply) = topic.reply().filter(|_| !rrpc) {
                     prop_assert_eq!(reply.to_string(), format!("{text}_reply"));
                 }

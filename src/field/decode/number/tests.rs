@@ -64,7 +64,10 @@ fn what_goes_beyond_38_digits_is_rounded_there() {
         digits: 1,
         places: -10,
     });
-    assert_eq!(huge.value(NumberType::Double, true), Err(Refusal::Infinite));
+    assert_eq!(
+        huge.value(NumberType::Double, true),
+        Err(NoValueReason::Infinite)
+    );
 }
 
 /// Returns the size of what is left when the smaller number is taken from the larger.

@@ -1,6 +1,6 @@
 //! From registers to the number that stands in them, before any scaling.
 
-use super::{Exact, Refusal};
+use super::{Exact, NoValueReason};
 use crate::spec::{Bits, ByteOrder, Digits, Marker, Number, RegisterByte, Sign, WordOrder, ones};
 
 /// The bits of one number, and how many bits there are.
@@ -66,7 +66,7 @@ impl Raw {
     ///
     /// # Errors
     /// The bits hold no number.
-    pub(super) fn number(self) -> Result<Exact, Refusal> {
+    pub(super) fn number(self) -> Result<Exact, NoValueReason> {
         if self.sign_first {
             let magnitude = Raw {
                 bits: self.bits & (ones(self.size) >> 1),
@@ -123,20 +123,20 @@ const fn signed(bits: u64, size: u8) -> i128 {
     (((bits << unused) as i64) >> unused) as i128
 }
 
-fn bcd(bits: u64, size: u8) -> Result<i128, Refusal> {
+fn bcd(bits: u64, size: u8) -> Result<i128, NoValueReason> {
     (0..size / 4).rev().try_fold(0, |n, place| {
         let digit = bits.checked_shr(4 * u32::from(place)).unwrap_or(0) & 0xF;
         match digit {
             0..=9 => Ok(n * 10 + i128::from(digit)),
-            _ => Err(Refusal::NotDecimal),
+            _ => Err(NoValueReason::NotDecimal),
         }
     })
 }
 
-const fn finite(x: f64) -> Result<Exact, Refusal> {
+const fn finite(x: f64) -> Result<Exact, NoValueReason> {
     match (x.is_nan(), x.is_finite()) {
-        (true, _) => Err(Refusal::NotANumber),
-        (_, false) => Err(Refusal::Infinite),
+        (true, _) => Err(NoValueReason::NotANumber),
+        (_, false) => Err(NoValueReason::Infinite),
         (_, true) => Ok(Exact::Float(x)),
     }
 }

@@ -36,7 +36,7 @@ fn entries(table: Table, start: u16) -> BlockAddress {
     })
 }
 
-fn read(codec: Codec, registers: &[u16]) -> Result<Value, Refusal> {
+fn read(codec: Codec, registers: &[u16]) -> Result<Value, NoValueReason> {
     let point = point(Table::HoldingRegister, 100, codec, 1000);
     let all = entries(Table::HoldingRegister, 100);
     decode(&point, &all, &Data::Registers(registers.to_vec()))
@@ -146,12 +146,20 @@ fn scaling_is_exact() {
 #[test]
 fn what_is_no_number_is_refused() {
     for (kind, registers, why) in [
-        (Number::F32, &[0x7FC0, 0][..], Refusal::NotANumber),
-        (Number::F32, &[0xFFFF, 0xFFFF][..], Refusal::NotANumber),
-        (Number::F32, &[0x7F80, 0][..], Refusal::Infinite),
-        (Number::F32, &[0xFF80, 0][..], Refusal::Infinite),
-        (Number::F64, &[0x7FF8, 0, 0, 0][..], Refusal::NotANumber),
-        (Number::F64, &[0x7FF0, 0, 0, 0][..], Refusal::Infinite),
+        (Number::F32, &[0x7FC0, 0][..], NoValueReason::NotANumber),
+        (
+            Number::F32,
+            &[0xFFFF, 0xFFFF][..],
+            NoValueReason::NotANumber,
+        ),
+        (Number::F32, &[0x7F80, 0][..], NoValueReason::Infinite),
+        (Number::F32, &[0xFF80, 0][..], NoValueReason::Infinite),
+        (
+            Number::F64,
+            &[0x7FF8, 0, 0, 0][..],
+            NoValueReason::NotANumber,
+        ),
+        (Number::F64, &[0x7FF0, 0, 0, 0][..], NoValueReason::Infinite),
     ] {
         assert_eq!(read(plain(kind), registers), Err(why), "{registers:x?}");
     }
@@ -164,7 +172,7 @@ fn what_is_no_number_is_refused() {
     );
     assert_eq!(
         read(huge, &[0x7FEF, 0xFFFF, 0xFFFF, 0xFFFF]),
-        Err(Refusal::Infinite)
+        Err(NoValueReason::Infinite)
     );
 }
 
@@ -182,11 +190,11 @@ fn bits_and_states() {
     );
     assert_eq!(
         decode(&coil, &entries(Table::Coil, 8), &bits),
-        Err(Refusal::NotCovered)
+        Err(NoValueReason::NotCovered)
     );
     assert_eq!(
         decode(&coil, &entries(Table::Coil, 5), &bits),
-        Err(Refusal::NotCovered)
+        Err(NoValueReason::NotCovered)
     );
 }
 
@@ -215,7 +223,7 @@ fn text_ends_at_nul_or_ffh_and_loses_trailing_blanks() {
     );
     assert_eq!(
         read(text(ByteOrder::High), &[0x41C3, 0x2843, 0]),
-        Err(Refusal::NotText)
+        Err(NoValueReason::NotText)
     );
     let letters = |half| Codec::Letters {
         registers: 4,
@@ -294,11 +302,11 @@ fn decimal_digits_are_read_as_people_read_them() {
             Ok(123_456_789_012),
         ),
         (Number::Bcd64, &[0x9999; 4][..], Ok(9_999_999_999_999_999)),
-        (Number::Bcd16, &[0x12A4][..], Err(Refusal::NotDecimal)),
+        (Number::Bcd16, &[0x12A4][..], Err(NoValueReason::NotDecimal)),
         (
             Number::Bcd32,
             &[0xFFFF, 0xFFFF][..],
-            Err(Refusal::NotDecimal),
+            Err(NoValueReason::NotDecimal),
         ),
     ] {
         let expected = value.map(Value::UInt);
@@ -363,7 +371,11 @@ fn a_marker_is_no_value() {
         (Number::Bcd16, N(decimal(9999, 0)), &[0x9999][..]),
     ] {
         let codec = marked(kind, &[N(decimal(77, 0)), marker]);
-        assert_eq!(read(codec, registers), Err(Refusal::Marked), "{marker:?}");
+        assert_eq!(
+            read(codec, registers),
+            Err(NoValueReason::Marked),
+            "{marker:?}"
+        );
     }
     let codec = marked(Number::I16, &[N(decimal(77, 0))]);
     assert_eq!(
@@ -382,9 +394,9 @@ fn limits_are_part_of_what_is_allowed() {
     });
     for (raw, value) in [
         (-400i16, Ok(Value::Float(-40.0))),
-        (-401, Err(Refusal::OutOfRange)),
+        (-401, Err(NoValueReason::OutOfRange)),
         (1255, Ok(Value::Float(125.5))),
-        (1256, Err(Refusal::OutOfRange)),
+        (1256, Err(NoValueReason::OutOfRange)),
     ] {
         assert_eq!(read(limited.clone(), &[raw as u16]), value, "{raw}");
     }
@@ -439,7 +451,7 @@ fn rounding_is_that_of_people_and_to_no_places_gives_a_whole_number() {
     }
     // Beyond what a whole number of 64 bits holds, there is no value.
     let huge = rounded(Number::F32, Decimal::ONE, 0);
-    assert_eq!(read(huge, &[0x7F7F, 0xFFFF]), Err(Refusal::TooLarge));
+    assert_eq!(read(huge, &[0x7F7F, 0xFFFF]), Err(NoValueReason::TooLarge));
 }
 
 #[test]
@@ -449,7 +461,7 @@ fn a_state_is_its_number_and_an_unknown_one_is_no_value() {
     });
     assert_eq!(read(states.clone(), &[1]), Ok(Value::Int(1)));
     assert_eq!(read(states.clone(), &[0xFFFF]), Ok(Value::Int(-1)));
-    assert_eq!(read(states, &[2]), Err(Refusal::UnknownState));
+    assert_eq!(read(states, &[2]), Err(NoValueReason::UnknownState));
 }
 
 #[test]
@@ -462,10 +474,10 @@ fn the_power_of_ten_is_the_one_of_the_same_reply() {
         ([2305, 2], Ok(Value::Float(230_500.0))),
         ([1, 0xFFF6], Ok(Value::Float(1e-10))),
         ([1, 10], Ok(Value::Float(10_000_000_000.0))),
-        ([2305, 0x8000], Err(Refusal::NoPower)),
-        ([2305, 11], Err(Refusal::NoPower)),
-        ([2305, 0xFFF5], Err(Refusal::NoPower)),
-        ([2305, 0x7FFF], Err(Refusal::NoPower)),
+        ([2305, 0x8000], Err(NoValueReason::NoPower)),
+        ([2305, 11], Err(NoValueReason::NoPower)),
+        ([2305, 0xFFF5], Err(NoValueReason::NoPower)),
+        ([2305, 0x7FFF], Err(NoValueReason::NoPower)),
     ] {
         assert_eq!(read(watts.clone(), &registers), value, "{registers:x?}");
     }
@@ -475,7 +487,7 @@ fn the_power_of_ten_is_the_one_of_the_same_reply() {
         m.parts[0].at = 1;
     });
     assert_eq!(read(before.clone(), &[0xFFFE, 150]), Ok(Value::Float(1.5)));
-    assert_eq!(read(before, &[0xFFFE]), Err(Refusal::NotCovered));
+    assert_eq!(read(before, &[0xFFFE]), Err(NoValueReason::NotCovered));
 }
 
 #[test]
@@ -507,7 +519,7 @@ fn parts_add_up_exactly() {
         m.parts = vec![part(0, Number::U16, 10_000, 0), part(1, Number::U16, 1, 0)];
         m.invalid = vec![Marker::Bits(0xFFFF)];
     });
-    assert_eq!(read(spoiled, &[1, 0xFFFF]), Err(Refusal::Marked));
+    assert_eq!(read(spoiled, &[1, 0xFFFF]), Err(NoValueReason::Marked));
 }
 
 /// Returns any decimal that the configuration can hold.

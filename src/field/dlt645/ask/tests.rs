@@ -1,11 +1,11 @@
 use super::*;
 use crate::field::dlt645::test_capture::bytes;
 
-fn meter(text: &str) -> Address {
-    Address::parse(text).unwrap()
+fn meter(text: &str) -> MeterAddress {
+    MeterAddress::parse(text).unwrap()
 }
 
-const FORWARD: Id = Id::Y2007(0x0001_0000);
+const FORWARD: DataIdentifier = DataIdentifier::Y2007(0x0001_0000);
 
 #[test]
 fn published_requests_are_built() {
@@ -13,12 +13,16 @@ fn published_requests_are_built() {
     for (source, ask, wire) in [
         (
             "hwhale.com/article/138066: reverse active energy",
-            MeterRequest::read(meter("000000000161"), Id::Y2007(0x0002_0000), Some(4)),
+            MeterRequest::read(
+                meter("000000000161"),
+                DataIdentifier::Y2007(0x0002_0000),
+                Some(4),
+            ),
             "68 61 01 00 00 00 00 68 11 04 33 33 35 33 15 16",
         ),
         (
             "a C# test suite calculated by hand: to any meter",
-            MeterRequest::read(Address::ANY, FORWARD, Some(4)),
+            MeterRequest::read(MeterAddress::ANY, FORWARD, Some(4)),
             "68 AA AA AA AA AA AA 68 11 04 33 33 34 33 AE 16",
         ),
         (
@@ -26,7 +30,7 @@ fn published_requests_are_built() {
             MeterRequest {
                 address: own,
                 operation: MeterOperation::Follow {
-                    id: Id::Y2007(0x0330_0001),
+                    id: DataIdentifier::Y2007(0x0330_0001),
                     number: 1,
                 },
             },
@@ -34,7 +38,11 @@ fn published_requests_are_built() {
         ),
         (
             "manualshive.com, Heyuan ASDU-LS p. 18: 1997, voltage",
-            MeterRequest::read(meter("000000000003"), Id::Y1997(0xB611), Some(2)),
+            MeterRequest::read(
+                meter("000000000003"),
+                DataIdentifier::Y1997(0xB611),
+                Some(2),
+            ),
             "68 03 00 00 00 00 00 68 01 02 44 E9 03 16",
         ),
     ] {
@@ -104,7 +112,7 @@ fn a_refusal_is_told_in_the_words_of_its_year() {
 #[test]
 fn a_meter_that_says_its_address_must_say_the_same_twice() {
     let ask = MeterRequest {
-        address: Address::ANY,
+        address: MeterAddress::ANY,
         operation: MeterOperation::ReadAddress,
     };
     let good = Frame::open(&bytes(
@@ -130,7 +138,7 @@ fn a_write_is_answered_by_an_empty_frame() {
     let ask = MeterRequest {
         address: meter("000000000161"),
         operation: MeterOperation::Write {
-            id: Id::Y2007(0x0400_0102),
+            id: DataIdentifier::Y2007(0x0400_0102),
             access: WriteAccess::parse("02000000", "04030201").unwrap(),
             data: vec![0x34, 0x56, 0x05],
         },
@@ -153,7 +161,7 @@ fn a_write_is_what_another_program_sends() {
     let ask = MeterRequest {
         address: meter("000000000161"),
         operation: MeterOperation::Write {
-            id: Id::Y2007(0x0400_0306),
+            id: DataIdentifier::Y2007(0x0400_0306),
             access: WriteAccess::parse("02000000", "00000000").unwrap(),
             data: vec![0x80, 0, 0],
         },
@@ -165,11 +173,16 @@ fn a_write_is_what_another_program_sends() {
 /// Puts the parts of a long datum together by sending the returned requests.
 fn join(edition: Edition, bytes: Option<usize>, parts: &[&[u8]]) -> Option<Vec<u8>> {
     let (id, wire, read, follow) = match edition {
-        Edition::Y2007 => (Id::Y2007(0x0330_0001), vec![1, 0, 0x30, 3], 0x91, 0x92),
-        Edition::Y1997 => (Id::Y1997(0x901F), vec![0x1F, 0x90], 0x81, 0x82),
+        Edition::Y2007 => (
+            DataIdentifier::Y2007(0x0330_0001),
+            vec![1, 0, 0x30, 3],
+            0x91,
+            0x92,
+        ),
+        Edition::Y1997 => (DataIdentifier::Y1997(0x901F), vec![0x1F, 0x90], 0x81, 0x82),
     };
     let from = meter("000000000161");
-    let mut ask = MeterRequest::read(Address::ANY, id, bytes);
+    let mut ask = MeterRequest::read(MeterAddress::ANY, id, bytes);
     let mut reassembly: Option<Reassembly> = None;
     for (i, part) in parts.iter().enumerate() {
         let more = if i + 1 < parts.len() { 0x20 } else { 0 };
@@ -219,7 +232,7 @@ fn a_follow_on_frame_with_another_number_is_a_stranger() {
     let ask = MeterRequest {
         address: meter("000000000161"),
         operation: MeterOperation::Follow {
-            id: Id::Y2007(0x0330_0001),
+            id: DataIdentifier::Y2007(0x0330_0001),
             number: 2,
         },
     };
@@ -263,12 +276,17 @@ fn a_datum_without_an_end_is_given_up() {
 fn a_follow_on_frame_without_data_is_a_stranger() {
     for (id, control, empty, full) in [
         (
-            Id::Y2007(0x0330_0001),
+            DataIdentifier::Y2007(0x0330_0001),
             0x92,
             &[1, 0, 0x30, 3, 1][..],
             &[1, 0, 0x30, 3, 7, 1][..],
         ),
-        (Id::Y1997(0x901F), 0x82, &[0x1F, 0x90], &[0x1F, 0x90, 7]),
+        (
+            DataIdentifier::Y1997(0x901F),
+            0x82,
+            &[0x1F, 0x90],
+            &[0x1F, 0x90, 7],
+        ),
     ] {
         let ask = MeterRequest {
             address: meter("000000000161"),

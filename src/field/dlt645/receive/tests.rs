@@ -3,17 +3,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::MissReason;
 use crate::base::Value;
-use crate::field::dlt645::ask::{Id, MeterOperation, Part};
+use crate::field::dlt645::ask::{DataIdentifier, MeterOperation, Part};
 use crate::field::dlt645::frame::{Control, Edition};
 use crate::field::dlt645::test_capture::bytes;
 use crate::field::dlt645::{ValuePosition, item};
 use crate::field::test_receiver::{self, Heard, hear_in_chunks};
 
-fn meter(n: u8) -> Address {
-    Address::from_wire([n, 0, 0, 0, 0, 0])
+fn meter(n: u8) -> MeterAddress {
+    MeterAddress::from_wire([n, 0, 0, 0, 0, 0])
 }
 
-const VOLTAGE: Id = Id::Y2007(0x0201_0100);
+const VOLTAGE: DataIdentifier = DataIdentifier::Y2007(0x0201_0100);
 
 fn ask(n: u8) -> MeterRequest {
     MeterRequest::read(meter(n), VOLTAGE, Some(2))
@@ -32,9 +32,9 @@ fn reply(n: u8, value: [u8; 2]) -> Vec<u8> {
     frame(n, 0x91, &[0, 1, 1, 2, value[0], value[1]])
 }
 
-fn data(verdict: Option<Verdict>) -> Option<Vec<u8>> {
+fn data(verdict: Option<ListeningEnd>) -> Option<Vec<u8>> {
     match verdict {
-        Some(Verdict::Reply(Reply::Answer(Part { data, .. }))) => Some(data),
+        Some(ListeningEnd::Reply(Reply::Answer(Part { data, .. }))) => Some(data),
         _ => None,
     }
 }
@@ -159,7 +159,7 @@ fn captured_replies_give_the_published_values() {
         ),
     ] {
         let item = item::find(edition, name).unwrap();
-        let address = Address::parse(address).unwrap();
+        let address = MeterAddress::parse(address).unwrap();
         let ask = MeterRequest::read(address, item.id, Some(item.bytes()));
         let got = data(Receiver::new(ask).push(&bytes(wire)));
         let got = got.unwrap_or_else(|| panic!("{name}: not taken at once"));
@@ -189,7 +189,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
         ),
     ] {
         // Asked by the meter's own address, and by the wildcard.
-        for asked in [Address::parse(address).unwrap(), Address::ANY] {
+        for asked in [MeterAddress::parse(address).unwrap(), MeterAddress::ANY] {
             let ask = MeterRequest::read(asked, block.id, block.length());
             let got = data(Receiver::new(ask).push(&bytes(wire))).unwrap();
             for (which, value) in (0u8..).zip(values) {
@@ -197,14 +197,17 @@ fn published_blocks_of_rates_are_read_value_by_value() {
                 assert_eq!(read, Ok(Value::Float(value)), "{address} {which}");
             }
             let none = block.read(&got, ValuePosition::Value(5));
-            assert_eq!(none, Err(crate::field::decode::point::Refusal::NotThere));
+            assert_eq!(
+                none,
+                Err(crate::field::decode::point::NoValueReason::NotThere)
+            );
         }
         // A block has no half values.
         let short = Frame::open(&bytes(wire)[bytes(wire).len() - 36..]).unwrap();
         for cut in [1, 2, 3, 20] {
             let mut short = short.clone();
             short.data.truncate(short.data.len() - cut);
-            let ask = MeterRequest::read(Address::ANY, block.id, block.length());
+            let ask = MeterRequest::read(MeterAddress::ANY, block.id, block.length());
             assert_eq!(ask.judge(&short), Reply::Stranger, "{cut}");
         }
     }
@@ -213,7 +216,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
 #[test]
 fn a_wildcard_is_answered_by_whoever_it_means() {
     let ask = MeterRequest {
-        address: Address::ANY,
+        address: MeterAddress::ANY,
         operation: MeterOperation::ReadAddress,
     };
     let wire = bytes("68 01 00 00 00 00 00 68 93 06 34 33 33 33 33 33 9D 16");
@@ -301,8 +304,8 @@ fn a_spoiled_reply_ends_the_wait_at_the_next_silence() {
     let good = [&[0xFE; 4], &reply(1, [5, 6])[..]].concat();
     let mut bent = good.clone();
     bent[18] ^= 1;
-    assert_eq!(hear(ask(1), &bent).0, Some(Verdict::Spoiled));
-    assert_eq!(hear(ask(1), &good[..20]).0, Some(Verdict::Spoiled));
+    assert_eq!(hear(ask(1), &bent).0, Some(ListeningEnd::Spoiled));
+    assert_eq!(hear(ask(1), &good[..20]).0, Some(ListeningEnd::Spoiled));
     let (verdict, _, miss) = hear(ask(1), &good[..12]);
     assert_eq!((verdict, miss), (None, MissReason::Garbled));
 }
@@ -379,6 +382,6 @@ proptest! {
     #[test]
     fn a_foreign_meter_is_never_accepted(pieces in prop::collection::vec(piece(), 0..6)) {
         let (verdict, ..) = hear(ask(9), &pieces.concat());
-        prop_assert!(!matches!(verdict, Some(Verdict::Reply(_))));
+        prop_assert!(!matches!(verdict, Some(ListeningEnd::Reply(_))));
     }
 }

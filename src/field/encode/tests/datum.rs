@@ -4,15 +4,15 @@ use proptest::prelude::*;
 
 use super::super::*;
 use crate::base::Value;
-use crate::field::encode::Content;
+use crate::field::encode::WriteContent;
 use crate::field::plan::block_address::DatumAsked;
-use crate::spec::dlt645::{Edition, Format, Id, Item, Layout, ValuePosition, item};
+use crate::spec::dlt645::{DataIdentifier, DataItem, Edition, Format, Layout, ValuePosition, item};
 use crate::spec::{
     Codec, DatumAddress, Decimal, ItemIndex, NotWritable, NumberType, PointAddress, PointSpec,
     TimeLayout, UtcOffset,
 };
 
-fn datum(item: Item, scale: Decimal, offset: Decimal, of: Option<NumberType>) -> PointSpec {
+fn datum(item: DataItem, scale: Decimal, offset: Decimal, of: Option<NumberType>) -> PointSpec {
     PointSpec {
         id: "p".into(),
         address: PointAddress::Dlt645(DatumAddress {
@@ -33,9 +33,9 @@ fn datum(item: Item, scale: Decimal, offset: Decimal, of: Option<NumberType>) ->
     }
 }
 
-fn one(format: Format) -> Item {
-    Item {
-        id: Id::Y2007(0x0400_0101),
+fn one(format: Format) -> DataItem {
+    DataItem {
+        id: DataIdentifier::Y2007(0x0400_0101),
         format,
         layout: Layout::One,
     }
@@ -56,8 +56,10 @@ const fn number(bytes: u8, places: u8, signed: bool) -> Format {
 fn bytes_of(point: &PointSpec, value: &Value) -> Result<Vec<u8>, NotEncoded> {
     let encoded = encode(point, value)?;
     match encoded.content {
-        Content::Datum(data) => Ok(data),
-        Content::Coil(_) | Content::Registers { .. } | Content::Value(_) => panic!("{encoded:?}"),
+        WriteContent::Datum(data) => Ok(data),
+        WriteContent::Coil(_) | WriteContent::Registers { .. } | WriteContent::Value(_) => {
+            panic!("{encoded:?}")
+        }
     }
 }
 
@@ -203,7 +205,7 @@ fn only_a_whole_datum_of_the_second_edition_is_written() {
         ),
         (one(Format::DateTime(ignored)), Some(NotWritable::Ignored)),
         (
-            Item {
+            DataItem {
                 layout: Layout::Bytes { about: 9 },
                 ..one(number(2, 0, false))
             },
@@ -256,7 +258,7 @@ proptest! {
         // A sign in front of zeros is no other number.
         let negative_zero = data.iter().rev().enumerate().all(|(i, b)| b & if i == 0 { 0x7F } else { 0xFF } == 0);
         if !negative_zero {
-            prop_assert_eq!(encoded.content, Content::Datum(data));
+            prop_assert_eq!(encoded.content, WriteContent::Datum(data));
         }
     }
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::field::decode::number::Exact;
 
 /// Returns the value of registers from the point's address on.
-fn read(point: &PointSpec, registers: &[u16]) -> Result<Value, Refusal> {
+fn read(point: &PointSpec, registers: &[u16]) -> Result<Value, NoValueReason> {
     let all = BlockAddress::Modbus(EntryRange {
         table: Table::HoldingRegister,
         start: START,
@@ -19,8 +19,8 @@ fn read(point: &PointSpec, registers: &[u16]) -> Result<Value, Refusal> {
 }
 
 /// Returns what a device holds after a write that held `old`, from the point's address on.
-fn written(old: &[u16], content: &Content) -> Vec<u16> {
-    let Content::Registers { start, words } = content else {
+fn written(old: &[u16], content: &WriteContent) -> Vec<u16> {
+    let WriteContent::Registers { start, words } = content else {
         panic!("{content:?}")
     };
     let mut registers = old.to_vec();
@@ -146,7 +146,7 @@ proptest! {
             return Ok(());
         }
         // Of a sum that was rounded when it was read, the marker of one part may hide the parts.
-        if let (Err(NotEncoded::DoesNotFit { .. } | NotEncoded::NoValue(Refusal::Marked)),
+        if let (Err(NotEncoded::DoesNotFit { .. } | NotEncoded::NoValue(NoValueReason::Marked)),
             Codec::Measure(m)) = (&encoded, &point.codec)
             && m.parts.len() > 1 && !m.invalid.is_empty()
         {

@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::super::*;
 use crate::base::Value;
-use crate::spec::raw::part::{Endianness, Kind, Number, Part, Span};
+use crate::spec::raw::part::{BinaryNumber, ByteSpan, Endianness, NumberKind, ReplyPart};
 use crate::spec::raw::{ValueForm, WriteBy};
 use crate::spec::{
     Codec, Decimal, Encoding, NotWritable, PointAddress, PointSpec, QuestionIndex, TimeField,
     TimeLayout, UtcOffset, WritePolicy,
 };
 
-fn point(part: Part, form: ValueForm) -> PointSpec {
+fn point(part: ReplyPart, form: ValueForm) -> PointSpec {
     PointSpec {
         id: "p".into(),
         address: PointAddress::Raw(QuestionIndex(0)),
@@ -30,8 +30,8 @@ fn point(part: Part, form: ValueForm) -> PointSpec {
     }
 }
 
-fn number(written: Number, scale: Decimal, offset: Decimal) -> Part {
-    Part::Number {
+fn number(written: BinaryNumber, scale: Decimal, offset: Decimal) -> ReplyPart {
+    ReplyPart::Number {
         written,
         scale,
         offset,
@@ -42,8 +42,10 @@ fn number(written: Number, scale: Decimal, offset: Decimal) -> Part {
 fn bytes_of(point: &PointSpec, value: &Value) -> Result<Vec<u8>, NotEncoded> {
     let encoded = encode(point, value)?;
     match encoded.content {
-        Content::Value(bytes) => Ok(bytes),
-        Content::Coil(_) | Content::Registers { .. } | Content::Datum(_) => panic!("{encoded:?}"),
+        WriteContent::Value(bytes) => Ok(bytes),
+        WriteContent::Coil(_) | WriteContent::Registers { .. } | WriteContent::Datum(_) => {
+            panic!("{encoded:?}")
+        }
     }
 }
 
@@ -52,7 +54,7 @@ const TENTH: Decimal = Decimal {
     places: 1,
 };
 
-const WHOLE: Span = Span::At { from: 0, length: 6 };
+const WHOLE: ByteSpan = ByteSpan::At { from: 0, length: 6 };
 
 const fn decimal(width: u8, places: Option<u8>) -> ValueForm {
     ValueForm::Decimal { width, places }
@@ -60,8 +62,8 @@ const fn decimal(width: u8, places: Option<u8>) -> ValueForm {
 
 #[test]
 fn a_number_is_written_as_its_request_says() {
-    let text = |scale| number(Number::Decimal(WHOLE), scale, Decimal::ZERO);
-    let low = ValueForm::Binary(Kind::Unsigned(2), Endianness::Low);
+    let text = |scale| number(BinaryNumber::Decimal(WHOLE), scale, Decimal::ZERO);
+    let low = ValueForm::Binary(NumberKind::Unsigned(2), Endianness::Low);
     for (scale, form, value, bytes) in [
         (
             Decimal::ONE,
@@ -100,13 +102,13 @@ fn a_number_is_written_as_its_request_says() {
         ),
         (
             Decimal::ONE,
-            ValueForm::Binary(Kind::SignedBcd(2), Endianness::High),
+            ValueForm::Binary(NumberKind::SignedBcd(2), Endianness::High),
             Value::Int(-1234),
             &[0x92, 0x34],
         ),
         (
             Decimal::ONE,
-            ValueForm::Binary(Kind::F32, Endianness::WordsLow),
+            ValueForm::Binary(NumberKind::F32, Endianness::WordsLow),
             Value::Float(0.1),
             &[0xCC, 0xCD, 0x3D, 0xCC],
         ),
@@ -137,7 +139,7 @@ fn a_number_is_written_as_its_request_says() {
         ),
         (decimal(0, None), Value::Text("1".into()), "a number"),
         (
-            ValueForm::Binary(Kind::F32, Endianness::High),
+            ValueForm::Binary(NumberKind::F32, Endianness::High),
             Value::Float(1e300),
             "a number that a float can hold",
         ),
@@ -149,20 +151,20 @@ fn a_number_is_written_as_its_request_says() {
 
 #[test]
 fn bits_and_texts_are_written_only_so_that_they_are_read_as_they_were() {
-    let bit = Part::Bit { at: 3, bit: 5 };
-    let byte = ValueForm::Binary(Kind::Unsigned(1), Endianness::High);
+    let bit = ReplyPart::Bit { at: 3, bit: 5 };
+    let byte = ValueForm::Binary(NumberKind::Unsigned(1), Endianness::High);
     let on = |form, value| bytes_of(&point(bit.clone(), form), &value);
     assert_eq!(on(byte, Value::Bool(true)), Ok(vec![1]));
     assert_eq!(on(decimal(2, Some(0)), Value::Int(0)), Ok(b"00".to_vec()));
     assert_eq!(on(byte, Value::Int(2)), Err(NotEncoded::NoState));
-    let between = Span::Between {
+    let between = ByteSpan::Between {
         after: b"N=".to_vec(),
         nth: 1,
         before: b";".to_vec(),
     };
     let encoding = Encoding::Utf8;
-    let write = |span: &Span, text: &str| {
-        let part = Part::Text {
+    let write = |span: &ByteSpan, text: &str| {
+        let part = ReplyPart::Text {
             span: span.clone(),
             encoding,
         };
@@ -186,7 +188,7 @@ fn bits_and_texts_are_written_only_so_that_they_are_read_as_they_were() {
         let fields = [TimeField::Year2, TimeField::Month, TimeField::Day, last];
         let layout = TimeLayout::new(&fields).unwrap();
         let (bcd, utc_offset) = (true, UtcOffset::default());
-        let part = Part::DateTime {
+        let part = ReplyPart::DateTime {
             at: 0,
             layout,
             bcd,
@@ -208,15 +210,15 @@ fn bits_and_texts_are_written_only_so_that_they_are_read_as_they_were() {
     }
 }
 
-fn kinds() -> impl Strategy<Value = Kind> {
+fn kinds() -> impl Strategy<Value = NumberKind> {
     prop_oneof![
-        (1u8..=8).prop_map(Kind::Unsigned),
-        (1u8..=8).prop_map(Kind::Signed),
-        (1u8..=8).prop_map(Kind::Magnitude),
-        (1u8..=8).prop_map(Kind::Bcd),
-        (1u8..=8).prop_map(Kind::SignedBcd),
-        Just(Kind::F32),
-        Just(Kind::F64),
+        (1u8..=8).prop_map(NumberKind::Unsigned),
+        (1u8..=8).prop_map(NumberKind::Signed),
+        (1u8..=8).prop_map(NumberKind::Magnitude),
+        (1u8..=8).prop_map(NumberKind::Bcd),
+        (1u8..=8).prop_map(NumberKind::SignedBcd),
+        Just(NumberKind::F32),
+        Just(NumberKind::F64),
     ]
 }
 
@@ -234,22 +236,22 @@ proptest! {
         let order = if kind.bytes() % 2 == 1 && order != Endianness::High { Endianness::Low } else { order };
         let scale = Decimal { digits: scale, places: 2 };
         let offset = Decimal { digits: offset, places: 1 };
-        let part = number(Number::Binary { at: 0, kind, order }, scale, offset);
+        let part = number(BinaryNumber::Binary { at: 0, kind, order }, scale, offset);
         let point = point(part.clone(), ValueForm::Binary(kind, order));
         let wanted = wanted as f64 / 100.0;
         let Ok(encoded) = encode(&point, &Value::Float(wanted)) else { return Ok(()) };
-        let Content::Value(bytes) = &encoded.content else { panic!("{encoded:?}") };
+        let WriteContent::Value(bytes) = &encoded.content else { panic!("{encoded:?}") };
         let read = part.read(bytes).unwrap();
         let same = |a: &Value, b: &Value| Decimal::of(a).zip(Decimal::of(b)).is_some_and(|(a, b)| a.compare(b).is_eq());
         prop_assert!(same(&read, &encoded.value), "{read:?} {:?}", encoded.value);
         let Value::Float(read) = read else { panic!("{read:?}") };
         let step = scale.digits as f64 / 100.0;
-        let half = if matches!(kind, Kind::F32 | Kind::F64) { 0.001 } else { step / 2.0 };
+        let half = if matches!(kind, NumberKind::F32 | NumberKind::F64) { 0.001 } else { step / 2.0 };
         prop_assert!((read - wanted).abs() <= half + 1e-9, "{read} for {wanted}");
         // What was read can be written back, to the byte; the last bit of a double may differ.
         let again = encode(&point, &Value::Float(read)).unwrap();
         match kind {
-            Kind::F64 => {
+            NumberKind::F64 => {
                 let Value::Float(again) = again.value else { panic!("{again:?}") };
                 prop_assert!((again - read).abs() < 1e-9);
             }
@@ -266,14 +268,14 @@ proptest! {
     ) {
         let wanted = Value::Float(wanted as f64 / 1000.0);
         let length = 40;
-        let span = Span::At { from: 0, length };
+        let span = ByteSpan::At { from: 0, length };
         let (written, form) = match hex {
-            true => (Number::Hexadecimal(span), ValueForm::Hexadecimal { width: 0 }),
-            false => (Number::Decimal(span), decimal(0, places)),
+            true => (BinaryNumber::Hexadecimal(span), ValueForm::Hexadecimal { width: 0 }),
+            false => (BinaryNumber::Decimal(span), decimal(0, places)),
         };
         let part = number(written, Decimal::ONE, Decimal::ZERO);
         let Ok(encoded) = encode(&point(part.clone(), form), &wanted) else { return Ok(()) };
-        let Content::Value(mut bytes) = encoded.content else { panic!("no value") };
+        let WriteContent::Value(mut bytes) = encoded.content else { panic!("no value") };
         bytes.resize(length, b' ');
         let read = part.read(&bytes).unwrap();
         prop_assert!(Decimal::of(&read).unwrap().compare(Decimal::of(&encoded.value).unwrap()).is_eq());
@@ -282,7 +284,7 @@ proptest! {
     #[test]
     fn no_value_makes_it_panic(x in any::<f64>(), n in any::<i64>(), kind in kinds(), width in 0u8..32, places in prop::option::of(0u8..32)) {
         for form in [ValueForm::Binary(kind, Endianness::High), decimal(width, places), ValueForm::Hexadecimal { width }] {
-            let point = point(number(Number::Decimal(WHOLE), TENTH, TENTH), form);
+            let point = point(number(BinaryNumber::Decimal(WHOLE), TENTH, TENTH), form);
             for value in [Value::Float(x), Value::Int(n), Value::Text(x.to_string())] {
                 let _ = encode(&point, &value);
             }

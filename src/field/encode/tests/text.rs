@@ -127,7 +127,7 @@ fn dates_are_divided_into_their_fields() {
         clock(&padded, FieldForm::BcdBytes, 0),
         Value::Int(1_795_298_194_000),
     );
-    let Content::Registers { start, words } = encoded.unwrap().content else {
+    let WriteContent::Registers { start, words } = encoded.unwrap().content else {
         panic!()
     };
     let words: Vec<_> = words.iter().map(|w| (w.bits, w.mask)).collect();

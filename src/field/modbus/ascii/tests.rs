@@ -133,7 +133,7 @@ fn only_the_exact_reply_counts() {
         [BusAddress::Modbus(UnitId(2)), BusAddress::Modbus(UnitId(1))]
     );
     let (verdict, ..) = hear(ask(1, 0, 2), &frame(UnitId(1), &[0x83, 2]));
-    assert_eq!(verdict, Some(Verdict::Reply(Reply::Exception(2))));
+    assert_eq!(verdict, Some(ListeningEnd::Reply(Reply::Exception(2))));
 }
 
 #[test]
@@ -157,8 +157,11 @@ fn a_spoiled_reply_ends_the_wait_at_the_next_silence() {
     let whole = reply(1, &[5, 6]);
     let mut bent = whole.clone();
     bent[9] ^= 1;
-    assert_eq!(hear(ask(1, 0, 2), &bent).0, Some(Verdict::Spoiled));
-    assert_eq!(hear(ask(1, 0, 2), &whole[..9]).0, Some(Verdict::Spoiled));
+    assert_eq!(hear(ask(1, 0, 2), &bent).0, Some(ListeningEnd::Spoiled));
+    assert_eq!(
+        hear(ask(1, 0, 2), &whole[..9]).0,
+        Some(ListeningEnd::Spoiled)
+    );
     let (verdict, _, miss) = hear(ask(1, 0, 2), &whole[..3]);
     assert_eq!((verdict, miss), (None, MissReason::Garbled));
 }

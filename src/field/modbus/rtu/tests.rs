@@ -20,7 +20,10 @@ fn units_that_are_reserved_answer_like_any_other() {
         let reply = frame(UnitId(unit), &[3, 4, 0, 7, 0, 8]);
         let mut r = Receiver::new(ask(unit, 0, 2));
         let data = Data::Registers(vec![7, 8]);
-        assert_eq!(r.push(&reply), Some(Verdict::Reply(Reply::Answer(data))));
+        assert_eq!(
+            r.push(&reply),
+            Some(ListeningEnd::Reply(Reply::Answer(data)))
+        );
         let mut r = Receiver::new(ask(1, 0, 2));
         assert_eq!(r.push(&reply), None);
         assert_eq!(r.traffic().overheard, [BusAddress::Modbus(UnitId(unit))]);
@@ -128,7 +131,7 @@ fn the_reply_is_taken_at_once() {
     let mut r = Receiver::new(ask(1, 0, 2));
     assert_eq!(
         r.push(&frame(UnitId(1), &[0x83, 2])),
-        Some(Verdict::Reply(Reply::Exception(2)))
+        Some(ListeningEnd::Reply(Reply::Exception(2)))
     );
 }
 
@@ -210,7 +213,7 @@ fn a_reply_that_begins_like_its_request_is_told_from_an_echo() {
     // An echo and a refusal.
     let refusal = [echo.clone(), frame(UnitId(7), &[0x83, 2])].concat();
     let (verdict, traffic, _) = hear(asked, &refusal);
-    assert_eq!(verdict, Some(Verdict::Reply(Reply::Exception(2))));
+    assert_eq!(verdict, Some(ListeningEnd::Reply(Reply::Exception(2))));
     assert_eq!(traffic.echoes, 1);
     // An echo, and a line that floats for as long as the reply would have been.
     let floating = [echo.clone(), vec![0; alike.len() - echo.len()]].concat();
@@ -252,9 +255,9 @@ fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
 fn a_spoiled_reply_ends_the_wait_at_the_next_silence() {
     let mut bytes = reply(1, &[5, 6]);
     bytes[4] ^= 1;
-    assert_eq!(hear(ask(1, 0, 2), &bytes).0, Some(Verdict::Spoiled));
+    assert_eq!(hear(ask(1, 0, 2), &bytes).0, Some(ListeningEnd::Spoiled));
     let cut = &reply(1, &[5, 6])[..6];
-    assert_eq!(hear(ask(1, 0, 2), cut).0, Some(Verdict::Spoiled));
+    assert_eq!(hear(ask(1, 0, 2), cut).0, Some(ListeningEnd::Spoiled));
     // A short glitch does not.
     let (verdict, _, miss) = hear(ask(1, 0, 2), &[1, 3, 4]);
     assert_eq!((verdict, miss), (None, MissReason::Garbled));
@@ -325,7 +328,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..600),
     ) {
         let (verdict, ..) = hear(ask(1, 0, 2), &bytes);
-        if let Some(Verdict::Reply(_)) = verdict {
+        if let Some(ListeningEnd::Reply(_)) = verdict {
             let good = |len| bytes.windows(len).any(|w| w[0] == 1 && open(w).is_some());
             prop_assert!(good(9) || good(5));
         }

@@ -3,7 +3,7 @@ use tokio_modbus::Request;
 
 use super::*;
 use crate::base::MissReason;
-use crate::field::modbus::rtu::Verdict;
+use crate::field::modbus::rtu::ListeningEnd;
 use crate::field::modbus::{ascii, rtu, tcp};
 use crate::field::raw;
 
@@ -76,7 +76,7 @@ fn the_standards_examples_are_built_and_confirmed() {
 fn carried(send: &str, reply: raw::ReplyMarks) -> RawPdu {
     RawPdu {
         unit: UnitId(17),
-        question: Arc::new(Question {
+        question: Arc::new(RawQuestion {
             name: "q".into(),
             request: raw::Template::parse(send, None).unwrap(),
             reply,
@@ -195,7 +195,7 @@ fn every_framing_confirms_exactly_the_reply() {
     for (write, request, reply) in examples() {
         let unit = write.unit;
         let mut receiver = rtu::Receiver::new(write.clone());
-        let confirmed = Some(Verdict::Reply(Reply::Confirmed));
+        let confirmed = Some(ListeningEnd::Reply(Reply::Confirmed));
         assert_eq!(receiver.push(&rtu::frame(unit, &reply)), confirmed);
         let mut receiver = ascii::Receiver::new(write.clone());
         assert_eq!(receiver.push(&ascii::frame(unit, &reply)), confirmed);
@@ -237,7 +237,11 @@ fn behind_the_echo_of_a_long_request_its_reply_is_found() {
             let mut receiver = rtu::Receiver::new(write.clone());
             let (head, tail) = traffic.split_at(cut);
             let verdict = receiver.push(head).or_else(|| receiver.push(tail));
-            assert_eq!(verdict, Some(Verdict::Reply(Reply::Confirmed)), "{cut}");
+            assert_eq!(
+                verdict,
+                Some(ListeningEnd::Reply(Reply::Confirmed)),
+                "{cut}"
+            );
             assert_eq!(receiver.traffic().echoes, 1);
         }
     }
@@ -278,7 +282,7 @@ fn a_mask_write_of_another_master_is_one_frame() {
         assert_eq!(receiver.push(&[*byte]), None);
     }
     let answer = Reply::Answer(Data::Registers(vec![7]));
-    assert_eq!(receiver.push(&own), Some(Verdict::Reply(answer)));
+    assert_eq!(receiver.push(&own), Some(ListeningEnd::Reply(answer)));
     let traffic = receiver.traffic();
     assert_eq!((traffic.foreign, traffic.noise), (2, 0));
 }
@@ -324,7 +328,7 @@ proptest! {
         let mut receiver = rtu::Receiver::new(write.clone());
         let mut verdicts: Vec<_> = noise.chunks(cut).map(|piece| receiver.push(piece)).collect();
         verdicts.push(receiver.silence());
-        let confirmed = Some(Verdict::Reply(Reply::Confirmed));
+        let confirmed = Some(ListeningEnd::Reply(Reply::Confirmed));
         prop_assert!(!verdicts.contains(&confirmed));
         let mut receiver = ascii::Receiver::new(write);
         for piece in noise.chunks(cut) {

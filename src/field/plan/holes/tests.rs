@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::{DeviceId, Mono, Now, PortId, Rng};
 use crate::field::modbus::Data;
-use crate::field::polled_device::adaptive_plan::Finding;
+use crate::field::polled_device::adaptive_plan::DeviceFinding;
 use crate::field::schedule::{NextAction, Schedule};
 use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::field::transaction::request::{Outcome, Request};
@@ -49,7 +49,7 @@ struct World {
     fickle: Option<u16>,
     moods: usize,
     asked: Vec<(DeviceId, u16, u16, bool)>,
-    findings: Vec<Finding>,
+    findings: Vec<DeviceFinding>,
     /// When each point was read.
     read: BTreeMap<(DeviceId, u16), Vec<Mono>>,
 }
@@ -164,8 +164,8 @@ impl World {
         let mut holes = Holes::new();
         for finding in &self.findings {
             match finding {
-                Finding::Hole { hole, .. } => holes.insert(*hole),
-                Finding::HoleGone { hole, .. } => holes.remove(hole),
+                DeviceFinding::Hole { hole, .. } => holes.insert(*hole),
+                DeviceFinding::HoleGone { hole, .. } => holes.remove(hole),
                 _ => false,
             };
         }
@@ -183,7 +183,7 @@ impl World {
             .findings
             .iter()
             .filter_map(|f| match f {
-                Finding::PointsRefused { points, .. } => Some(points.clone()),
+                DeviceFinding::PointsRefused { points, .. } => Some(points.clone()),
                 _ => None,
             })
             .flatten()
@@ -207,7 +207,7 @@ fn a_hole_between_points_is_found_by_halving_and_the_rest_stays_merged() {
         last: 24,
     };
     let device = DeviceId(0);
-    assert_eq!(world.findings, [Finding::Hole { device, hole }]);
+    assert_eq!(world.findings, [DeviceFinding::Hole { device, hole }]);
     world.forget();
     world.until(12);
     assert_eq!(world.refusals(), 0);
@@ -248,7 +248,7 @@ fn a_bad_point_is_told_once_tried_rarely_and_the_others_are_read_every_time() {
     let back = world.now.as_micros() / 1_000_000;
     world.until(back + 5);
     assert!(world.read[&(DeviceId(0), 6)].len() >= 4);
-    assert!(world.findings.contains(&Finding::PointsBack {
+    assert!(world.findings.contains(&DeviceFinding::PointsBack {
         device: DeviceId(0),
         points: vec![6],
     }));
@@ -343,7 +343,7 @@ fn what_a_unit_refuses_that_refuses_everything_is_learned_by_nobody() {
     world.stopped = vec![ms(0)..ms(30_000)];
     world.until(90);
     assert_eq!(world.standing_holes(), Holes::new());
-    let holes = |f: &&Finding| matches!(f, Finding::Hole { .. });
+    let holes = |f: &&DeviceFinding| matches!(f, DeviceFinding::Hole { .. });
     assert_eq!(world.findings.iter().filter(holes).count(), 0);
     world.forget();
     world.until(100);
@@ -363,7 +363,7 @@ fn what_is_taken_for_a_hole_by_another_of_its_kind_is_none_once_it_is_read() {
         .remember(Mono::START, |_| Holes::from([hole]));
     world.until(5);
     let device = world.asked[0].0;
-    assert_eq!(world.findings, [Finding::HoleGone { device, hole }]);
+    assert_eq!(world.findings, [DeviceFinding::HoleGone { device, hole }]);
     world.forget();
     world.until(10);
     assert!(world.asked.iter().all(|(_, _, n, _)| *n == 10), "merged");

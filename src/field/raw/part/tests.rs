@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::spec::{Decimal, Encoding, TimeLayout, UtcOffset};
 
-fn plain(written: Number) -> Part {
-    Part::Number {
+fn plain(written: BinaryNumber) -> ReplyPart {
+    ReplyPart::Number {
         written,
         scale: Decimal::ONE,
         offset: Decimal::ZERO,
@@ -12,17 +12,17 @@ fn plain(written: Number) -> Part {
     }
 }
 
-fn text(span: Span) -> Part {
+fn text(span: ByteSpan) -> ReplyPart {
     let encoding = Default::default();
-    Part::Text { span, encoding }
+    ReplyPart::Text { span, encoding }
 }
 
-fn binary_at(at: usize, kind: Kind, order: Endianness) -> Part {
-    plain(Number::Binary { at, kind, order })
+fn binary_at(at: usize, kind: NumberKind, order: Endianness) -> ReplyPart {
+    plain(BinaryNumber::Binary { at, kind, order })
 }
 
-fn between(after: &str, nth: usize, before: &str) -> Span {
-    Span::Between {
+fn between(after: &str, nth: usize, before: &str) -> ByteSpan {
+    ByteSpan::Between {
         after: after.into(),
         nth,
         before: before.into(),
@@ -32,7 +32,7 @@ fn between(after: &str, nth: usize, before: &str) -> Span {
 #[test]
 fn every_kind_and_order_of_binary_number() {
     use Endianness::{BytesLow, High, Low, WordsLow};
-    use Kind::{Bcd, F32, F64, Signed, Unsigned};
+    use NumberKind::{Bcd, F32, F64, Signed, Unsigned};
     let d = Value::Int;
     for (bytes, kind, order, value) in [
         (&[0xFE][..], Unsigned(1), High, d(254)),
@@ -64,7 +64,10 @@ fn every_kind_and_order_of_binary_number() {
         let reply = [&[0x55][..], bytes].concat();
         let part = binary_at(1, kind, order);
         assert_eq!(part.read(&reply), Ok(value), "{kind:?} {order:?}");
-        assert_eq!(part.read(&reply[..reply.len() - 1]), Err(Refusal::NotThere));
+        assert_eq!(
+            part.read(&reply[..reply.len() - 1]),
+            Err(NoValueReason::NotThere)
+        );
     }
 }
 
@@ -72,35 +75,35 @@ fn every_kind_and_order_of_binary_number() {
 fn numbers_in_text_are_found_where_they_stand() {
     // DCON: eight analogue inputs in one reply, every one seven characters.
     let dcon = b">+025.12-001.50+000.00\r";
-    let at = |from| plain(Number::Decimal(Span::At { from, length: 7 }));
+    let at = |from| plain(BinaryNumber::Decimal(ByteSpan::At { from, length: 7 }));
     assert_eq!(at(1).read(dcon), Ok(Value::Float(25.12)));
     assert_eq!(at(8).read(dcon), Ok(Value::Float(-1.5)));
     assert_eq!(at(15).read(dcon), Ok(Value::Float(0.0)));
-    assert_eq!(at(20).read(dcon), Err(Refusal::NotThere));
+    assert_eq!(at(20).read(dcon), Err(NoValueReason::NotThere));
 
     let scale = b"ST,GS,+  12.345kg\r\n";
-    let weight = plain(Number::Decimal(between(",", 2, "kg")));
+    let weight = plain(BinaryNumber::Decimal(between(",", 2, "kg")));
     assert_eq!(weight.read(scale), Ok(Value::Float(12.345)));
     let stable = text(between(",", 0, ","));
     assert_eq!(stable.read(scale), Ok(Value::Text("ST".into())));
 
     let columns = b"1;22;0x;FF\r\n";
-    let column = |nth| plain(Number::Decimal(between(";", nth, ";")));
+    let column = |nth| plain(BinaryNumber::Decimal(between(";", nth, ";")));
     assert_eq!(column(0).read(columns), Ok(Value::Float(1.0)));
     assert_eq!(column(1).read(columns), Ok(Value::Float(22.0)));
-    assert_eq!(column(2).read(columns), Err(Refusal::NotText));
-    assert_eq!(column(3).read(columns), Err(Refusal::NotThere));
-    let last = plain(Number::Hexadecimal(between(";", 3, "")));
+    assert_eq!(column(2).read(columns), Err(NoValueReason::NotText));
+    assert_eq!(column(3).read(columns), Err(NoValueReason::NotThere));
+    let last = plain(BinaryNumber::Hexadecimal(between(";", 3, "")));
     assert_eq!(last.read(columns), Ok(Value::Int(255)));
-    assert_eq!(column(4).read(columns), Err(Refusal::NotThere));
+    assert_eq!(column(4).read(columns), Err(NoValueReason::NotThere));
 }
 
 #[test]
 fn scale_and_offset_are_exact() {
-    let part = Part::Number {
-        written: Number::Binary {
+    let part = ReplyPart::Number {
+        written: BinaryNumber::Binary {
             at: 0,
-            kind: Kind::Signed(2),
+            kind: NumberKind::Signed(2),
             order: Endianness::High,
         },
         scale: Decimal {
@@ -122,8 +125,12 @@ fn what_is_no_number_is_no_value() {
         "", "-", "+", ".", "e3", "1e", "1e+-3", "--1", "1.2.3", "1,2", "0x1F", "nan", "inf",
         "12 3", "１２", "1_000", "OVER",
     ] {
-        let part = plain(Number::Decimal(between("", 0, "")));
-        assert_eq!(part.read(text.as_bytes()), Err(Refusal::NotText), "{text}");
+        let part = plain(BinaryNumber::Decimal(between("", 0, "")));
+        assert_eq!(
+            part.read(text.as_bytes()),
+            Err(NoValueReason::NotText),
+            "{text}"
+        );
     }
     for (text, value) in [
         (" 5. ", Value::Float(5.0)),
@@ -132,19 +139,22 @@ fn what_is_no_number_is_no_value() {
         ("+1.2E3", Value::Float(1200.0)),
         ("12e-1", Value::Float(1.2)),
     ] {
-        let part = plain(Number::Decimal(between("", 0, "")));
+        let part = plain(BinaryNumber::Decimal(between("", 0, "")));
         assert_eq!(part.read(text.as_bytes()), Ok(value), "{text}");
     }
-    let nan = binary_at(0, Kind::F32, Endianness::High);
-    assert_eq!(nan.read(&[0x7F, 0xC0, 0, 0]), Err(Refusal::NotANumber));
-    let bcd = binary_at(0, Kind::Bcd(2), Endianness::High);
-    assert_eq!(bcd.read(&[0x12, 0x3A]), Err(Refusal::NotDecimal));
+    let nan = binary_at(0, NumberKind::F32, Endianness::High);
+    assert_eq!(
+        nan.read(&[0x7F, 0xC0, 0, 0]),
+        Err(NoValueReason::NotANumber)
+    );
+    let bcd = binary_at(0, NumberKind::Bcd(2), Endianness::High);
+    assert_eq!(bcd.read(&[0x12, 0x3A]), Err(NoValueReason::NotDecimal));
 }
 
 #[test]
 fn dates_and_texts_of_other_encodings_are_read() {
     use crate::spec::TimeField::{Day, Hour, Minute, Month, Second, Year2};
-    let date = |bcd| Part::DateTime {
+    let date = |bcd| ReplyPart::DateTime {
         at: 1,
         layout: TimeLayout::new(&[Second, Minute, Hour, Day, Month, Year2]).unwrap(),
         bcd,
@@ -156,16 +166,16 @@ fn dates_and_texts_of_other_encodings_are_read() {
     assert_eq!(date(true).read(&reply), moment);
     let reply = [0xAA, 34, 56, 5, 22, 11, 26, 0xBB];
     assert_eq!(date(false).read(&reply), moment);
-    assert_eq!(date(false).read(&reply[..6]), Err(Refusal::NotThere));
-    assert_eq!(date(true).read(&[0xFF; 8]), Err(Refusal::NotDecimal));
-    let name = Part::Text {
-        span: Span::At { from: 0, length: 6 },
+    assert_eq!(date(false).read(&reply[..6]), Err(NoValueReason::NotThere));
+    assert_eq!(date(true).read(&[0xFF; 8]), Err(NoValueReason::NotDecimal));
+    let name = ReplyPart::Text {
+        span: ByteSpan::At { from: 0, length: 6 },
         encoding: Encoding::Gbk,
     };
     let said = |text: &str| Ok(Value::Text(text.into()));
     assert_eq!(name.read(b"\xb5\xe7\xb1\xed\r\n"), said("电表"));
     assert_eq!(name.read(b" \xb5\xe7\x07A\0"), said("电A"));
-    assert_eq!(name.read(b"ABCDE\xb5"), Err(Refusal::NotText));
+    assert_eq!(name.read(b"ABCDE\xb5"), Err(NoValueReason::NotText));
 }
 
 #[test]
@@ -174,65 +184,80 @@ fn a_sign_may_stand_in_the_highest_bit() {
     for (bytes, kind, order, value) in [
         (
             &[0x80, 5][..],
-            Kind::Magnitude(2),
+            NumberKind::Magnitude(2),
             Endianness::High,
             Ok(d(-5)),
         ),
-        (&[5, 0x80], Kind::Magnitude(2), Endianness::Low, Ok(d(-5))),
-        (&[0, 5], Kind::Magnitude(2), Endianness::High, Ok(d(5))),
-        (&[0x80, 0], Kind::Magnitude(2), Endianness::High, Ok(d(0))),
+        (
+            &[5, 0x80],
+            NumberKind::Magnitude(2),
+            Endianness::Low,
+            Ok(d(-5)),
+        ),
+        (
+            &[0, 5],
+            NumberKind::Magnitude(2),
+            Endianness::High,
+            Ok(d(5)),
+        ),
+        (
+            &[0x80, 0],
+            NumberKind::Magnitude(2),
+            Endianness::High,
+            Ok(d(0)),
+        ),
         (
             &[0xFF; 8],
-            Kind::Magnitude(8),
+            NumberKind::Magnitude(8),
             Endianness::High,
             Ok(d(-i64::MAX)),
         ),
         (
             &[0, 7, 0x80, 0],
-            Kind::Magnitude(4),
+            NumberKind::Magnitude(4),
             Endianness::WordsLow,
             Ok(d(-7)),
         ),
         (
             &[0x92, 0x34],
-            Kind::SignedBcd(2),
+            NumberKind::SignedBcd(2),
             Endianness::High,
             Ok(d(-1234)),
         ),
         (
             &[0x34, 0x12],
-            Kind::SignedBcd(2),
+            NumberKind::SignedBcd(2),
             Endianness::Low,
             Ok(d(1234)),
         ),
         (
             &[0x8A, 0],
-            Kind::SignedBcd(2),
+            NumberKind::SignedBcd(2),
             Endianness::High,
-            Err(Refusal::NotDecimal),
+            Err(NoValueReason::NotDecimal),
         ),
     ] {
         let part = binary_at(0, kind, order);
         assert_eq!(part.read(bytes), value, "{kind:?} {order:?} {bytes:02x?}");
     }
-    assert_eq!(Kind::F32.signed_by_highest_bit(), None);
+    assert_eq!(NumberKind::F32.signed_by_highest_bit(), None);
 }
 
 #[test]
 fn a_number_of_a_reply_is_given_as_it_is_said() {
     use crate::spec::NumberType;
-    let number = |written, number_type| Part::Number {
+    let number = |written, number_type| ReplyPart::Number {
         written,
         scale: Decimal::ONE,
         offset: Decimal::ZERO,
         number_type,
     };
-    let whole = || Number::Binary {
+    let whole = || BinaryNumber::Binary {
         at: 0,
-        kind: Kind::Unsigned(2),
+        kind: NumberKind::Unsigned(2),
         order: Endianness::High,
     };
-    let text = || Number::Decimal(between("", 0, ""));
+    let text = || BinaryNumber::Decimal(between("", 0, ""));
     for (part, reply, value) in [
         (number(whole(), None), &[8, 0xFC][..], Value::Int(2300)),
         (
@@ -260,14 +285,14 @@ fn a_number_of_a_reply_is_given_as_it_is_said() {
 #[test]
 fn bits_are_counted_from_the_least_significant() {
     for bit in 0..8 {
-        let part = Part::Bit { at: 1, bit };
+        let part = ReplyPart::Bit { at: 1, bit };
         assert_eq!(part.read(&[0, 1 << bit]), Ok(Value::Bool(true)));
         assert_eq!(part.read(&[0, !(1 << bit)]), Ok(Value::Bool(false)));
-        assert_eq!(part.read(&[0]), Err(Refusal::NotThere));
+        assert_eq!(part.read(&[0]), Err(NoValueReason::NotThere));
     }
     assert_eq!(
-        Part::Bit { at: 0, bit: 8 }.read(&[0xFF]),
-        Err(Refusal::NotThere)
+        ReplyPart::Bit { at: 0, bit: 8 }.read(&[0xFF]),
+        Err(NoValueReason::NotThere)
     );
 }
 
@@ -278,7 +303,7 @@ proptest! {
         let (whole, fraction) = plain_digits.split_at(10 - places);
         let sign = if digits < 0 { "-" } else { "" };
         let text = format!("{sign}{whole}.{fraction}");
-        let got = plain(Number::Decimal(between("", 0, ""))).read(text.as_bytes());
+        let got = plain(BinaryNumber::Decimal(between("", 0, ""))).read(text.as_bytes());
         let got = match got {
             Ok(Value::Int(n)) => n as f64,
             Ok(Value::Float(x)) => x,
@@ -295,14 +320,14 @@ proptest! {
         nth in 0usize..4,
     ) {
         let mut parts = vec![
-            Part::Bit { at, bit: size },
-            text(Span::At { from: at, length: usize::from(size) }),
-            text(Span::At { from: at, length: usize::MAX }),
-            plain(Number::Decimal(between("1", nth, "2"))),
-            plain(Number::Hexadecimal(between("", nth, ""))),
+            ReplyPart::Bit { at, bit: size },
+            text(ByteSpan::At { from: at, length: usize::from(size) }),
+            text(ByteSpan::At { from: at, length: usize::MAX }),
+            plain(BinaryNumber::Decimal(between("1", nth, "2"))),
+            plain(BinaryNumber::Hexadecimal(between("", nth, ""))),
         ];
         for order in [Endianness::High, Endianness::Low, Endianness::WordsLow, Endianness::BytesLow] {
-            for kind in [Kind::Unsigned(size), Kind::Signed(size), Kind::Bcd(size), Kind::Magnitude(size), Kind::SignedBcd(size), Kind::F32, Kind::F64] {
+            for kind in [NumberKind::Unsigned(size), NumberKind::Signed(size), NumberKind::Bcd(size), NumberKind::Magnitude(size), NumberKind::SignedBcd(size), NumberKind::F32, NumberKind::F64] {
                 parts.push(binary_at(at, kind, order));
             }
         }

@@ -71,9 +71,9 @@ fn hear(shape: &ReplyMarks, request: &[u8], bytes: &[u8]) -> Heard<Finder> {
     test_receiver::hear::<Finder>((shape.clone(), request), bytes)
 }
 
-fn taken(verdict: Option<Verdict>) -> Option<Vec<u8>> {
+fn taken(verdict: Option<ListeningEnd>) -> Option<Vec<u8>> {
     match verdict {
-        Some(Verdict::Reply(reply)) => Some(reply),
+        Some(ListeningEnd::Reply(reply)) => Some(reply),
         _ => None,
     }
 }
@@ -102,7 +102,7 @@ fn noise_in_front_is_skipped_where_a_beginning_is_fixed() {
 
     // Without fixed first bytes, the reply begins where the line begins to speak.
     let (verdict, ..) = hear(&quiet(), b"T?", b"\0OK=12");
-    assert_eq!(verdict, Some(Verdict::Spoiled));
+    assert_eq!(verdict, Some(ListeningEnd::Spoiled));
 }
 
 #[test]
@@ -145,9 +145,12 @@ fn our_own_echo_is_never_a_reply() {
 fn what_ends_like_a_reply_and_is_none_ends_the_wait() {
     let mut bent = dcon_reply("+025.12");
     bent[3] ^= 1;
-    assert_eq!(hear(&dcon(), b"#01\r", &bent).0, Some(Verdict::Spoiled));
+    assert_eq!(
+        hear(&dcon(), b"#01\r", &bent).0,
+        Some(ListeningEnd::Spoiled)
+    );
     let other = counted_reply(8, 42);
-    assert_eq!(hear(&counted(), &[], &other).0, Some(Verdict::Spoiled));
+    assert_eq!(hear(&counted(), &[], &other).0, Some(ListeningEnd::Spoiled));
     let (verdict, _, miss) = hear(&counted(), &[], &other[..3]);
     assert_eq!((verdict, miss), (None, MissReason::Garbled));
     assert_eq!(hear(&counted(), &[], &[]).2, MissReason::Silence);

@@ -26,15 +26,15 @@ fn line_of(port: PortSpec, devices: usize, interval_ms: u64) -> Schedule {
 }
 
 /// How long a request waits here before it is too late.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 fn set(now: Mono, device: u32, value: u16) -> BusRequest {
     let entries = Entries::Register(value);
     BusRequest {
         device: DeviceId(device),
         request: CommandRequest::Write(BusWrite::Entries { start: 7, entries }),
-        until: now + PATIENCE,
-        patience: Duration::MAX,
+        until: now + TIME_LIMIT,
+        reply_timeout: Duration::MAX,
         goes_on: false,
     }
 }
@@ -254,12 +254,12 @@ fn what_has_waited_too_long_is_not_sent() {
     let gave = now;
     // Noise does not count as a miss of the unit, so the unit is not tried again either.
     let garbled = |_: &Request| Outcome::Missed(MissReason::Garbled);
-    let end = now + PATIENCE + ms(1000);
+    let end = now + TIME_LIMIT + ms(1000);
     let requests = run(&mut s, &mut now, end, ms(20), garbled);
     assert_eq!(requests.iter().filter(|j| j.is_command()).count(), 1);
     let told = ends(&mut s);
     assert_eq!(told[1], (late, CommandEnd::NotSent(NotSent::TooLate)));
-    assert!(now.since(gave) >= PATIENCE);
+    assert!(now.since(gave) >= TIME_LIMIT);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Entry;
+use super::EntryClass;
 use crate::spec::Table;
 
 /// Entries of one kind that follow each other.
@@ -37,11 +37,11 @@ pub enum Zeros {
 }
 
 /// How many zeros in a row are too many to be values.
-const MANY: u16 = 64;
+const MOST_ZEROS: u16 = 64;
 
 /// Returns the runs of a table, by address.
 #[must_use]
-pub fn runs(found: &BTreeMap<(Table, u16), Entry>, table: Table) -> Vec<Run> {
+pub fn runs(found: &BTreeMap<(Table, u16), EntryClass>, table: Table) -> Vec<Run> {
     let mut all: Vec<Run> = Vec::new();
     for ((_, address), entry) in found.range((table, 0)..=(table, u16::MAX)) {
         let last = all
@@ -49,16 +49,16 @@ pub fn runs(found: &BTreeMap<(Table, u16), Entry>, table: Table) -> Vec<Run> {
             .filter(|run| run.last.checked_add(1) == Some(*address));
         let goes_on = match (last, entry) {
             (Some(run), entry) => match (&mut run.of, entry) {
-                (RunOf::Values(values), Entry::Value(value)) => {
+                (RunOf::Values(values), EntryClass::Value(value)) => {
                     values.push(*value);
                     run.last = *address;
                     true
                 }
-                (RunOf::Refused(code), Entry::Refused(other)) if code == other => {
+                (RunOf::Refused(code), EntryClass::Refused(other)) if code == other => {
                     run.last = *address;
                     true
                 }
-                (RunOf::Silent, Entry::Silent) => {
+                (RunOf::Silent, EntryClass::Silent) => {
                     run.last = *address;
                     true
                 }
@@ -71,9 +71,9 @@ pub fn runs(found: &BTreeMap<(Table, u16), Entry>, table: Table) -> Vec<Run> {
                 first: *address,
                 last: *address,
                 of: match entry {
-                    Entry::Value(value) => RunOf::Values(vec![*value]),
-                    Entry::Refused(code) => RunOf::Refused(*code),
-                    Entry::Silent => RunOf::Silent,
+                    EntryClass::Value(value) => RunOf::Values(vec![*value]),
+                    EntryClass::Refused(code) => RunOf::Refused(*code),
+                    EntryClass::Silent => RunOf::Silent,
                 },
             });
         }
@@ -95,11 +95,11 @@ pub fn zeros(runs: &[Run]) -> Option<Zeros> {
         return None;
     };
     match values.iter().rposition(|value| *value != 0) {
-        None if values.len() >= usize::from(MANY) => Some(Zeros::Everywhere),
+        None if values.len() >= usize::from(MOST_ZEROS) => Some(Zeros::Everywhere),
         None => None,
         Some(at) => {
             let from = first.saturating_add(u16::try_from(at + 1).unwrap_or(u16::MAX));
-            (*last >= from && last - from >= MANY).then_some(Zeros::From(from))
+            (*last >= from && last - from >= MOST_ZEROS).then_some(Zeros::From(from))
         }
     }
 }
@@ -108,7 +108,7 @@ pub fn zeros(runs: &[Run]) -> Option<Zeros> {
 mod tests {
     use super::*;
 
-    fn found(entries: &[(u16, Entry)]) -> BTreeMap<(Table, u16), Entry> {
+    fn found(entries: &[(u16, EntryClass)]) -> BTreeMap<(Table, u16), EntryClass> {
         let entries = entries.iter();
         entries
             .map(|(a, e)| ((Table::HoldingRegister, *a), *e))
@@ -118,13 +118,13 @@ mod tests {
     #[test]
     fn entries_of_one_kind_are_one_run() {
         let found = found(&[
-            (0, Entry::Value(7)),
-            (1, Entry::Value(8)),
-            (2, Entry::Refused(2)),
-            (3, Entry::Refused(2)),
-            (4, Entry::Refused(4)),
-            (5, Entry::Silent),
-            (9, Entry::Silent),
+            (0, EntryClass::Value(7)),
+            (1, EntryClass::Value(8)),
+            (2, EntryClass::Refused(2)),
+            (3, EntryClass::Refused(2)),
+            (4, EntryClass::Refused(4)),
+            (5, EntryClass::Silent),
+            (9, EntryClass::Silent),
         ]);
         let run = |first, last, of| Run { first, last, of };
         let expected = [
@@ -142,7 +142,7 @@ mod tests {
     fn many_zeros_of_a_table_without_refusals_show_nothing() {
         let of = |values: &[u16]| {
             let entries: Vec<_> = (10..)
-                .zip(values.iter().map(|v| Entry::Value(*v)))
+                .zip(values.iter().map(|v| EntryClass::Value(*v)))
                 .collect();
             zeros(&runs(&found(&entries), Table::HoldingRegister))
         };
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(of(&values), Some(Zeros::From(14)));
         values[60] = 5;
         assert_eq!(of(&values), None);
-        let refused = found(&[(0, Entry::Refused(2)), (1, Entry::Value(0))]);
+        let refused = found(&[(0, EntryClass::Refused(2)), (1, EntryClass::Value(0))]);
         assert_eq!(zeros(&runs(&refused, Table::HoldingRegister)), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::field::transaction::request::{Outcome, Request};
 use crate::trace::TraceEventKind;
 
 use super::tcp::{NOTHING_FOLLOWS, answered, no_stream, not_carried};
-use super::{Exchange, Framer, LATE_BITES, LineLoss, TransactionEnd, lost};
+use super::{Exchange, Framer, LATE_READS, LineLoss, TransactionEnd, lost};
 
 /// A request whose reply is awaited.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Exchange {
         let Framer::Tcp(stream) = &mut self.framer else {
             return Err(no_stream());
         };
-        let call = request.call().ok_or_else(not_carried)?;
+        let call = request.modbus_request().ok_or_else(not_carried)?;
         let (id, frame) = stream.ask(call);
         let timeout = request.timeout;
         // The request counts as in flight even if sending it fails.
@@ -106,7 +106,7 @@ impl Exchange {
                 .collect();
             let now = self.clock.now().mono;
             late += u32::from(deadline.is_some_and(|deadline| now >= deadline));
-            if read.is_none() || late > LATE_BITES {
+            if read.is_none() || late > LATE_READS {
                 finished.extend(self.give_up(now));
             }
             if !finished.is_empty() || now >= until {

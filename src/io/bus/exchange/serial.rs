@@ -11,13 +11,15 @@ use crate::base::{MissReason, Mono};
 use crate::field::line::arrival::Arrival;
 use crate::field::receiver::OtherTraffic;
 use crate::field::transaction::request::{Outcome, Request};
-use crate::field::transaction::{Step, Transaction};
+use crate::field::transaction::{Transaction, TransactionStep};
 use crate::spec::Framing;
 use crate::trace::TraceEventKind;
 
-use super::{BABBLE, BEHIND_A_SERVER, BITE, Exchange, Framer, LineLoss, TransactionEnd, lost};
+use super::{
+    BEHIND_A_SERVER, Exchange, Framer, LONGEST_TALK, LineLoss, READ_BYTES, TransactionEnd, lost,
+};
 use crate::io::bus::port_thread;
-use crate::io::bus::port_thread::{AWAKE, LONGEST_DOZE};
+use crate::io::bus::port_thread::{LONGEST_BLOCK, SPIN_BEFORE_DUE};
 
 impl Exchange {
     pub(super) async fn run_serial(
@@ -57,8 +59,8 @@ impl Exchange {
                 passing.follow(&transaction);
             }
             match self.receive(&mut transaction, sent, request).await? {
-                Some(Step::Again) => {}
-                Some(Step::Over(outcome)) => break (outcome, Some(sent)),
+                Some(TransactionStep::Again) => {}
+                Some(TransactionStep::Over(outcome)) => break (outcome, Some(sent)),
                 None => {
                     self.tap.say(&self.clock, || TraceEventKind::Timeout);
                     break (Outcome::Missed(transaction.miss()), Some(sent));
@@ -90,7 +92,7 @@ impl Exchange {
     /// Waits until the line has been quiet for long enough; returns false if it does not fall
     /// quiet.
     pub(super) async fn fall_quiet(&mut self, turnaround: Duration) -> Result<bool, LineLoss> {
-        let patience = self.clock.now().mono + turnaround + BABBLE;
+        let reply_timeout = self.clock.now().mono + turnaround + LONGEST_TALK;
         let mut spoke = false;
         loop {
             let mut quiet = self.silence.quiet_at(self.last_byte, turnaround);
@@ -111,7 +113,7 @@ impl Exchange {
                 }
                 Err(e) => return Err(lost(&e, false)),
             }
-            if self.clock.now().mono > patience {
+            if self.clock.now().mono > reply_timeout {
                 return Ok(false);
             }
         }
@@ -127,7 +129,7 @@ impl Exchange {
         transaction: &mut Transaction,
         sent: Mono,
         request: &Request,
-    ) -> Result<Option<Step>, LineLoss> {
+    ) -> Result<Option<TransactionStep>, LineLoss> {
         let deadline = sent + request.timeout;
         // A network delivers bytes with pauses of its own.
         let pauses_count = self.own.is_some() || transaction.ends_by_silence();
@@ -175,7 +177,7 @@ impl Exchange {
                     let since = begun.map(|last| self.last_byte.since(last));
                     longest = longest.max(since.unwrap_or_default());
                     if let Some(step) = transaction.push(&self.buffer[..n]) {
-                        if !matches!(step, Step::Over(Outcome::Missed(_))) {
+                        if !matches!(step, TransactionStep::Over(Outcome::Missed(_))) {
                             self.pauses.note(self.last_byte, longest);
                         }
                         return Ok(Some(step));
@@ -218,10 +220,10 @@ impl Exchange {
             return None;
         }
         let character = self.silence.transmission(1);
-        let early = (2 * AWAKE).max(character / 4);
+        let early = (2 * SPIN_BEFORE_DUE).max(character / 4);
         let rest = arrival.until(self.clock.now().mono, missing, &self.silence);
         port_thread::block_for(rest.saturating_sub(early));
-        Some((early + character).min(LONGEST_DOZE))
+        Some((early + character).min(LONGEST_BLOCK))
     }
 
     /// Reads what comes while the thread itself listens, which is quicker than the runtime.
@@ -230,7 +232,7 @@ impl Exchange {
             return Ok(None);
         };
         self.line.await_bytes(limit);
-        let read = self.line.try_read(&mut self.buffer[..BITE])?;
+        let read = self.line.try_read(&mut self.buffer[..READ_BYTES])?;
         read.map(|n| self.came(n)).transpose()
     }
 }

@@ -11,7 +11,7 @@ use crate::spec::survey::{SurveyQuestion, SurveyReply, SurveyRequest, SurveySett
 use crate::spec::{BusAddress, SerialSpec, TransactionIds};
 use crate::trace::TraceEventKind;
 
-use super::{BEHIND_A_SERVER, BITE, Exchange, Framer, LONGEST_DOZE, LineLoss, lost};
+use super::{BEHIND_A_SERVER, Exchange, Framer, LONGEST_BLOCK, LineLoss, READ_BYTES, lost};
 
 /// What a survey heard, and who spoke before its request was sent.
 #[derive(Debug)]
@@ -165,11 +165,11 @@ impl Exchange {
             return self.read_until(wake).await;
         }
         let left = wake.since(self.clock.now().mono);
-        if left > LONGEST_DOZE {
-            return self.read_until(wake.before(LONGEST_DOZE)).await;
+        if left > LONGEST_BLOCK {
+            return self.read_until(wake.before(LONGEST_BLOCK)).await;
         }
         self.line.await_bytes(left);
-        let read = self.line.try_read(&mut self.buffer[..BITE])?;
+        let read = self.line.try_read(&mut self.buffer[..READ_BYTES])?;
         read.map(|n| self.came(n)).transpose()
     }
 
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::base::UnitId;
     use crate::io::bus::bus_monitor::BusMonitor;
-    use crate::io::bus::line::Line;
+    use crate::io::bus::line::OpenLine;
     use crate::io::system::clock::Clock;
     use crate::spec::{Characters, LineSpec, Parity, StopBits};
 
@@ -217,7 +217,7 @@ mod tests {
             adapter: Default::default(),
         });
         let (clock, tap) = (Clock::system(), BusMonitor::default());
-        let exchange = Exchange::new(Line::Serial(slave), &spec, clock, tap, 1);
+        let exchange = Exchange::new(OpenLine::Serial(slave), &spec, clock, tap, 1);
         (master, exchange)
     }
 

@@ -9,14 +9,14 @@ use crate::field::modbus::tcp::Stream;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::trace::TraceEventKind;
 
-use super::{BABBLE, Exchange, Framer, LATE_BITES, LineLoss, TransactionEnd, lost};
+use super::{Exchange, Framer, LATE_READS, LONGEST_TALK, LineLoss, TransactionEnd, lost};
 
 /// How long no more bytes must follow until a reply with an uncertain end counts. What one peer
 /// sends at once arrives together, unless a segment was lost.
 pub(super) const NOTHING_FOLLOWS: Duration = Duration::from_millis(20);
 
 /// After how many waits in a row that ended with bytes of no frame the connection is given up.
-const STRAYED: u32 = 3;
+const MOST_STRAY_WAITS: u32 = 3;
 
 impl Exchange {
     pub(super) async fn run_tcp(&mut self, request: &Request) -> Result<TransactionEnd, LineLoss> {
@@ -25,7 +25,7 @@ impl Exchange {
         let Some(stream) = self.stream() else {
             return Err(no_stream());
         };
-        let frame = stream.send(request.call().ok_or_else(not_carried)?);
+        let frame = stream.send(request.modbus_request().ok_or_else(not_carried)?);
         let sent = self.send(&frame, None, request.timeout).await?;
         let reply = self.await_reply(sent + request.timeout).await?;
         let meanwhile = self.traffic();
@@ -44,7 +44,7 @@ impl Exchange {
             Outcome::Missed(_) => {}
             _ => self.strayed = 0,
         }
-        if self.strayed >= STRAYED {
+        if self.strayed >= MOST_STRAY_WAITS {
             return Err(self.out_of_step());
         }
         traffic.add(meanwhile);
@@ -55,14 +55,14 @@ impl Exchange {
     /// also how a closed connection is noticed before any device is blamed.
     async fn rest(&mut self, turnaround: Duration) -> Result<(), LineLoss> {
         let rested = self.last_byte + turnaround;
-        let patience = rested.max(self.clock.now().mono) + BABBLE;
+        let reply_timeout = rested.max(self.clock.now().mono) + LONGEST_TALK;
         loop {
             match self.read_until(rested).await {
                 Ok(Some(n)) => self.pass_by(n),
                 Ok(None) => return Ok(()),
                 Err(e) => return Err(lost(&e, false)),
             }
-            if self.clock.now().mono > patience {
+            if self.clock.now().mono > reply_timeout {
                 return Ok(());
             }
         }
@@ -94,7 +94,7 @@ impl Exchange {
                 return Ok(Some(completed.reply));
             }
             late += u32::from(self.clock.now().mono >= deadline);
-            if late > 0 && (read.is_none() || late > LATE_BITES) {
+            if late > 0 && (read.is_none() || late > LATE_READS) {
                 stream.abandon_all();
                 self.tap.say(&self.clock, || TraceEventKind::Timeout);
                 return Ok(None);

@@ -26,7 +26,7 @@ const SHORT: Duration = Duration::from_millis(2);
 pub(super) struct Prepared {
     /// The settings that the adapter changed, in words.
     pub differs: Vec<String>,
-    /// As in [`super::Opened`].
+    /// As in [`super::OpenedLine`].
     pub held_back: Option<Duration>,
 }
 

@@ -134,7 +134,7 @@ impl Port {
                     }
                     let line = &self.port_spec.line;
                     let settings = LineSettings::of(&self.port_spec.name, line);
-                    self.tap.line(&self.clock, Line::Open(settings));
+                    self.tap.line(&self.clock, TracedLine::Open(settings));
                     let tap = self.tap.clone();
                     let number = self.number;
                     let exchange = Exchange::new(opened.line, line, self.clock, tap, number);
@@ -160,7 +160,7 @@ impl Port {
         why.clone_into(&mut self.not_open);
         self.tap.line(
             &self.clock,
-            Line::Closed {
+            TracedLine::Closed {
                 why: why.to_owned(),
             },
         );
@@ -173,7 +173,7 @@ impl Port {
         }
         let now = self.clock.now().mono;
         let away = self.down_since.take().map(|since| now.since(since));
-        if away.is_none_or(|away| away >= BRIEFLY) {
+        if away.is_none_or(|away| away >= SHORT_OUTAGE) {
             self.schedule.reopened(now);
         }
         self.report.up(now, self.backoff.failures()).await

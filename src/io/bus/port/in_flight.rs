@@ -7,7 +7,7 @@
 //! whether the device or the server was at fault.
 
 use crate::base::DeviceId;
-use crate::field::modbus::in_flight::Fault;
+use crate::field::modbus::in_flight::InFlightFault;
 use crate::field::polled_device::liveness_evidence::evidence_of;
 use crate::io::bus::exchange::FinishedRequest;
 
@@ -94,7 +94,7 @@ impl Port {
             return Ok(());
         }
         if twice {
-            self.seen(twofold(&finished), true);
+            self.seen(duplicate_reply_fault(&finished), true);
         }
         for FinishedRequest { request, ended, .. } in finished {
             let living = self.heard_of.get(&request.device) == Some(&true);
@@ -107,10 +107,12 @@ impl Port {
                     self.conclude(&request, ended, useful).await?;
                 }
                 Outcome::Missed(MissReason::Silence) => {
-                    self.in_hand.push_back((request, Some(Fault::Dropped)));
+                    self.in_hand
+                        .push_back((request, Some(InFlightFault::Dropped)));
                 }
                 Outcome::Missed(_) => {
-                    self.in_hand.push_back((request, Some(Fault::Mismatched)));
+                    self.in_hand
+                        .push_back((request, Some(InFlightFault::Mismatched)));
                 }
                 _ => self.in_hand.push_back((request, None)),
             }
@@ -124,9 +126,11 @@ impl Port {
         request: Request,
     ) -> Result<(), LineLoss> {
         self.tap.say(&self.clock, || self.turn(&request));
-        let patience = request.timeout + MAX_IDLE;
+        let reply_timeout = request.timeout + MAX_IDLE;
         let starting = exchange.start_request(request);
-        self.heartbeat.during(&self.clock, patience, starting).await
+        self.heartbeat
+            .during(&self.clock, reply_timeout, starting)
+            .await
     }
 
     /// Waits for both replies of a trial, each once and not again.
@@ -163,7 +167,7 @@ impl Port {
             finished = exchange.next_finished(until) => finished?,
         };
         if exchange.take_twice() > 0 {
-            self.seen(twofold(&finished), true);
+            self.seen(duplicate_reply_fault(&finished), true);
             // The other replies that came with it are not believed either.
             let back = finished.into_iter().map(|l| l.request);
             let back: Vec<Request> = back.chain(exchange.take_back()).collect();
@@ -179,11 +183,11 @@ impl Port {
             let living = self.heard_of.get(&request.device) == Some(&true);
             let suspect = match ended.outcome {
                 _ if with <= 1 || request.is_command() => None,
-                Outcome::Missed(MissReason::Foreign) => Some(Fault::Mismatched),
+                Outcome::Missed(MissReason::Foreign) => Some(InFlightFault::Mismatched),
                 Outcome::Missed(MissReason::Silence)
                     if living && self.in_flight.is_on_probation() =>
                 {
-                    Some(Fault::Dropped)
+                    Some(InFlightFault::Dropped)
                 }
                 _ => None,
             };
@@ -243,7 +247,7 @@ impl Port {
             return LineEnd::HubGone;
         }
         if let Some((_, suspect)) = self.in_hand.back_mut().filter(|_| many) {
-            *suspect = Some(Fault::Closed);
+            *suspect = Some(InFlightFault::Closed);
         }
         self.is_useful = true;
         LineEnd::Closed { why }
@@ -258,7 +262,7 @@ impl Port {
     }
 
     /// Handles the outcome of a request that had failed among others and was then sent alone.
-    pub(super) fn was_alone(&mut self, why: Option<Fault>, outcome: &Outcome) {
+    pub(super) fn was_alone(&mut self, why: Option<InFlightFault>, outcome: &Outcome) {
         match (why, outcome) {
             (Some(_), Outcome::Missed(_)) => self.in_flight.note_failed_alone(),
             (None, _) => {}
@@ -275,7 +279,7 @@ impl Port {
         }
     }
 
-    fn seen(&mut self, fault: Fault, is_certain: bool) {
+    fn seen(&mut self, fault: InFlightFault, is_certain: bool) {
         if self.in_flight.seen(fault, is_certain) {
             self.report.one_at_a_time(fault);
             self.schedule.window(1);
@@ -285,11 +289,11 @@ impl Port {
 
 /// Returns the fault of a server that answers a request more than once: one of the replies may
 /// have been another request's, under this number.
-fn twofold(finished: &[FinishedRequest]) -> Fault {
+fn duplicate_reply_fault(finished: &[FinishedRequest]) -> InFlightFault {
     let is_other = |l: &FinishedRequest| l.ended.outcome == Outcome::Missed(MissReason::Foreign);
     if finished.iter().any(is_other) {
-        Fault::Mismatched
+        InFlightFault::Mismatched
     } else {
-        Fault::Twice
+        InFlightFault::Twice
     }
 }

@@ -15,13 +15,13 @@ use crate::base::{
 };
 use crate::field::decode::float::FloatBytes;
 use crate::field::decode::point::{decode, out_of_range};
-use crate::field::decode::refusal::Refusal;
+use crate::field::decode::refusal::NoValueReason;
 use crate::field::diagnostics::events::{FieldLogEvent, HeaviestRequest};
 use crate::field::diagnostics::implausible_floats::ImplausibleFloats;
 use crate::field::diagnostics::trouble::Trouble;
 use crate::field::diagnostics::troubles::Troubles;
 use crate::field::dlt645::ask::MeterOperation;
-use crate::field::modbus::in_flight::Fault;
+use crate::field::modbus::in_flight::InFlightFault;
 use crate::field::plan::block_address::{BlockAddress, EntryRange};
 use crate::field::plan::holes::speaks_of_addresses;
 use crate::field::polled_device::liveness_evidence;
@@ -182,7 +182,7 @@ impl Report {
     }
 
     /// Reports that the server does not stand several requests in flight.
-    pub(super) fn one_at_a_time(&self, fault: Fault) {
+    pub(super) fn one_at_a_time(&self, fault: InFlightFault) {
         let port = self.port;
         self.journal
             .tell(&FieldLogEvent::OneAtATime { port, fault });
@@ -225,9 +225,9 @@ impl Report {
     }
 
     /// Reports that the intervals of a priority are longer than configured, or no longer so.
-    pub(super) fn overload(&mut self, strain: &Overload) {
+    pub(super) fn overload(&mut self, overload: &Overload) {
         let port = self.port;
-        let notice = match strain {
+        let notice = match overload {
             Overload::Over { priority } => FieldLogEvent::IntervalsKept {
                 port,
                 priority: *priority,
@@ -262,7 +262,7 @@ impl Report {
         if !notice.is_lasting() {
             return;
         }
-        let (about, kind) = (notice.about(), notice.kind());
+        let (about, kind) = (notice.subject(), notice.kind());
         self.noticed.retain(|(a, k, _)| (*a, *k) != (about, kind));
         self.noticed.push((about, kind, notice.sentence()));
     }
@@ -326,7 +326,7 @@ impl Report {
         if request.probe().is_some() {
             self.load.probed();
         }
-        self.complain(request, ended);
+        self.note_trouble(request, ended);
         let (readings, refused) = self.readings(request, ended);
         self.tap.say(&self.clock, || {
             self.verdict(request, ended, &readings, &refused)
@@ -444,7 +444,7 @@ impl Report {
                 continue;
             };
             let decoded = decode(point, &request.address, data);
-            if matches!(decoded, Ok(_) | Err(Refusal::OutOfRange))
+            if matches!(decoded, Ok(_) | Err(NoValueReason::OutOfRange))
                 && let Some((float, order)) = FloatBytes::of(point, &request.address, data)
             {
                 self.floats.note(request.device, *index, float, order);
@@ -460,7 +460,7 @@ impl Report {
                     refused.push((*index, why.words()));
                     let trouble = Trouble::NoValue { point: *index, why };
                     let name = || match why {
-                        Refusal::OutOfRange => out_of_range(point, &request.address, data)
+                        NoValueReason::OutOfRange => out_of_range(point, &request.address, data)
                             .map_or_else(String::new, |seen| format!(": {seen}")),
                         _ => String::new(),
                     };
@@ -472,7 +472,7 @@ impl Report {
         (readings, refused)
     }
 
-    fn complain(&mut self, request: &Request, ended: &TransactionEnd) {
+    fn note_trouble(&mut self, request: &Request, ended: &TransactionEnd) {
         let now = ended.at.mono;
         let trouble = match &ended.outcome {
             Outcome::Missed(MissReason::Foreign) if ended.traffic.other_id.is_some() => {

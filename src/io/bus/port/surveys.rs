@@ -133,8 +133,12 @@ impl Port {
         let rests = devices.filter(|(_, d)| d.address.means(asked) || asked.means(d.address));
         let rest = rests.map(|(_, d)| d.turnaround).max().unwrap_or_default();
         let asking = exchange.survey(&request, rest);
-        let patience = LONGEST_WAIT + MARGIN;
-        let surveyed = match self.heartbeat.during(&self.clock, patience, asking).await {
+        let reply_timeout = LONGEST_WAIT + MARGIN;
+        let surveyed = match self
+            .heartbeat
+            .during(&self.clock, reply_timeout, asking)
+            .await
+        {
             Ok(surveyed) => surveyed,
             Err(lost) => {
                 // The sender may be gone.

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::{DeskMode, LoadContext, Loaded};
-use crate::config::{NeededSource, Report, Source};
+use crate::config::{NeededSource, Report, SourceText};
 use crate::io::files::bounded::{self, ReadFailure};
 
 /// Eight digits: a stand-in for a DeviceSecret, for the password of a meter and for an operator's
@@ -25,11 +25,11 @@ const VARIABLES: [(&str, &str, &str); 2] = [
 /// Returns the file, or a stand-in for one that is missing or may not be read, which is then among
 /// `absent`. A file that is wrong otherwise has none.
 pub(super) fn stand_in(
-    source: Source,
+    source: SourceText,
     want: &NeededSource,
     desk: DeskMode,
     absent: &mut Vec<String>,
-) -> Source {
+) -> SourceText {
     let (name, bytes) = match (want, desk) {
         (NeededSource::Secret(name), DeskMode::Secrets | DeskMode::All) => (name, SECRET),
         (NeededSource::Bundle(name), DeskMode::All) => (name, BUNDLE),
@@ -40,7 +40,7 @@ pub(super) fn stand_in(
     match why.flatten() {
         Some(ReadFailure::Missing | ReadFailure::Forbidden) => {
             absent.push(name.clone());
-            Source::of(source.path, Ok(bytes.into()))
+            SourceText::of(source.path, Ok(bytes.into()))
         }
         Some(ReadFailure::NoFile(_) | ReadFailure::TooLarge(_) | ReadFailure::Failed(_)) | None => {
             source

@@ -151,11 +151,11 @@ impl Limits {
     fn installed(unit: &str) -> Option<Limits> {
         // Otherwise systemd does not run here (sd_booted(3)).
         std::fs::symlink_metadata("/run/systemd/system").ok()?;
-        Limits::said(&ask(unit)?, unit)
+        Limits::parse_limits(&ask(unit)?, unit)
     }
 
     /// Returns the limits in the output of `systemctl show` for a unit that exists.
-    fn said(text: &str, unit: &str) -> Option<Limits> {
+    fn parse_limits(text: &str, unit: &str) -> Option<Limits> {
         let property = |name: &str| {
             let mut values = text.lines().filter_map(|line| line.split_once('='));
             values.find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -255,7 +255,7 @@ fn problem(
 fn ask(unit: &str) -> Option<String> {
     let property = "--property=LoadState,TasksMax,LimitNOFILESoft";
     let arguments = ["show", property, "--", unit];
-    program::said("systemctl", &arguments, ANSWERS_WITHIN, LARGEST).ok()
+    program::output_of("systemctl", &arguments, ANSWERS_WITHIN, LARGEST).ok()
 }
 
 #[cfg(test)]
@@ -286,13 +286,13 @@ mod tests {
 
     #[test]
     fn limits_of_a_unit_are_what_systemd_says_if_it_knows_it() {
-        let said = |text| Limits::said(text, "x.service").map(|l| (l.tasks, l.files));
+        let limits = |text| Limits::parse_limits(text, "x.service").map(|l| (l.tasks, l.files));
         let known = "LoadState=loaded\nTasksMax=300\nLimitNOFILESoft=1024\n";
-        assert_eq!(said(known), Some((Some(300), Some(1024))));
+        assert_eq!(limits(known), Some((Some(300), Some(1024))));
         let endless = "TasksMax=infinity\nLimitNOFILESoft=18446744073709551615\nLoadState=loaded\n";
-        assert_eq!(said(endless), Some((None, None)));
+        assert_eq!(limits(endless), Some((None, None)));
         let unknown = "LoadState=not-found\nTasksMax=4915\nLimitNOFILESoft=1024\n";
-        assert_eq!(said(unknown), None);
+        assert_eq!(limits(unknown), None);
     }
 
     #[test]

@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::Digest;
-use crate::config::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES, Source};
+use crate::config::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES, SourceText};
 use crate::io::files::bounded;
-use crate::io::files::bounded::{Identity, ReadFailure};
+use crate::io::files::bounded::{FileIdentity, ReadFailure};
 use crate::io::files::footprint::Footprint;
 
 /// The files that were read so far.
 pub(super) struct Reading {
-    kept: BTreeMap<(Identity, SourceKind), Arc<[u8]>>,
+    kept: BTreeMap<(FileIdentity, SourceKind), Arc<[u8]>>,
     /// How many bytes the files of the configuration may still have.
     left: u64,
     footprint: Footprint,
@@ -46,7 +46,7 @@ impl Reading {
     }
 
     /// Reads a file of the configuration.
-    pub(super) fn config(&mut self, path: &Path) -> Source {
+    pub(super) fn config(&mut self, path: &Path) -> SourceText {
         self.read(path, SourceKind::Config)
     }
 
@@ -59,19 +59,19 @@ impl Reading {
     }
 
     /// Reads a file that holds a secret and nothing else.
-    pub(super) fn secret(&mut self, path: &Path) -> Source {
+    pub(super) fn secret(&mut self, path: &Path) -> SourceText {
         self.read(path, SourceKind::Secret)
     }
 
     /// Reads a file of certificates.
-    pub(super) fn bundle(&mut self, path: &Path) -> Source {
+    pub(super) fn bundle(&mut self, path: &Path) -> SourceText {
         self.read(path, SourceKind::Bundle)
     }
 
     /// Reads the files that `pattern` names, in name order; hidden files are left out. No
     /// directory means no files. A directory that cannot be read, or with too many files, is
     /// one source with that error, lest half a configuration pass for a whole one.
-    pub(super) fn matching(&mut self, base: &Path, pattern: &str) -> Vec<Source> {
+    pub(super) fn matching(&mut self, base: &Path, pattern: &str) -> Vec<SourceText> {
         let pattern = base.join(pattern);
         let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
             return Vec::new();
@@ -82,7 +82,7 @@ impl Reading {
                 self.footprint.listed(directory, &name, found.clone());
                 found.iter().map(|path| self.config(path)).collect()
             }
-            Err(why) => vec![Source::of(directory.display().to_string(), Err(why))],
+            Err(why) => vec![SourceText::of(directory.display().to_string(), Err(why))],
         }
     }
 
@@ -91,7 +91,7 @@ impl Reading {
         self.footprint
     }
 
-    fn read(&mut self, path: &Path, sort: SourceKind) -> Source {
+    fn read(&mut self, path: &Path, sort: SourceKind) -> SourceText {
         let mut mode = None;
         let mut attempt = || -> Result<Arc<[u8]>, ReadFailure> {
             let opened = bounded::open(path)?;
@@ -116,9 +116,9 @@ impl Reading {
             Ok(bytes)
         };
         let bytes = attempt().map_err(|why| words(&why, sort));
-        Source {
+        SourceText {
             mode: mode.map(|mode| seen_by_others(mode, path)),
-            ..Source::of(path.display().to_string(), bytes)
+            ..SourceText::of(path.display().to_string(), bytes)
         }
     }
 }

@@ -57,7 +57,9 @@ async fn world(pipe_size: usize) -> World {
     let session = tokio::spawn(async move {
         let journal = Journal::new(Arc::new(spec()));
         ends.next_attempt();
-        let session = Session::open(stream, connect(), &clock).await.unwrap();
+        let session = MqttConnection::open(stream, connect(), &clock)
+            .await
+            .unwrap();
         assert!(ends.tell(LinkEvent::Up).await);
         session.live(&mut ends, &clock, &journal, &beating).await
     });
@@ -110,7 +112,7 @@ fn heard(payload: &str) -> LinkEvent {
 async fn opened_with(answer: &[u8]) -> Result<(), LinkDown> {
     let (broker, stream) = pipe(4096);
     let clock = Clock::system();
-    let open = tokio::spawn(async move { Session::open(stream, connect(), &clock).await });
+    let open = tokio::spawn(async move { MqttConnection::open(stream, connect(), &clock).await });
     let mut socket = broker.into_inner();
     let mut connect = [0; 14];
     socket.read_exact(&mut connect).await.unwrap();
@@ -123,7 +125,7 @@ async fn opened_with(answer: &[u8]) -> Result<(), LinkDown> {
 async fn connect_asks_for_a_clean_session_with_the_declared_keepalive_and_no_will() {
     let (mut broker, stream) = pipe(4096);
     let clock = Clock::system();
-    let open = tokio::spawn(async move { Session::open(stream, connect(), &clock).await });
+    let open = tokio::spawn(async move { MqttConnection::open(stream, connect(), &clock).await });
     let Some(Packet::Connect(said)) = next(&mut broker).await else {
         panic!("no CONNECT");
     };
@@ -168,7 +170,9 @@ async fn what_comes_right_behind_connack_is_heard() {
     broker.flush().await.unwrap();
     tokio::spawn(async move {
         let journal = Journal::new(Arc::new(spec()));
-        let session = Session::open(stream, connect(), &clock).await.unwrap();
+        let session = MqttConnection::open(stream, connect(), &clock)
+            .await
+            .unwrap();
         session
             .live(&mut ends, &clock, &journal, &Heartbeat::new("link"))
             .await

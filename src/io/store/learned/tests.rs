@@ -17,9 +17,9 @@ fn site() -> Spec {
     installation(serial(9600), vec![profile(points.to_vec())])
 }
 
-fn found(hole: Hole) -> Finding {
+fn found(hole: Hole) -> DeviceFinding {
     let device = DeviceId(0);
-    Finding::Hole { device, hole }
+    DeviceFinding::Hole { device, hole }
 }
 
 fn open(directory: &Path) -> Learned {
@@ -40,7 +40,7 @@ async fn what_was_learned_is_known_in_the_next_life_and_only_of_that_kind() {
     first.note(&spec, &found(HOLE));
     first.note(&spec, &found(Hole { first: 7, ..HOLE }));
     let (device, hole) = (DeviceId(0), Hole { first: 7, ..HOLE });
-    first.note(&spec, &Finding::HoleGone { device, hole });
+    first.note(&spec, &DeviceFinding::HoleGone { device, hole });
     written(&first).await;
     let second = open(&state);
     let kind = &spec.devices[0].profile;

@@ -222,7 +222,7 @@ async fn a_store_whose_thread_has_ended_is_gone_and_said_so() {
     assert!(matches!(answer(&mut store).await, StoreAnswer::Open { .. }));
     // The thread ends without being asked by this end.
     let thread = store.thread.as_mut().unwrap();
-    thread.commands.send(Command::Finish).unwrap();
+    thread.commands.send(StoreCommand::Finish).unwrap();
     let StoreAnswer::Gone(status) = answer(&mut store).await else {
         panic!("not gone");
     };

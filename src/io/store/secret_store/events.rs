@@ -70,7 +70,7 @@ impl LogEvent for SecretStoreEvent {
         }
     }
 
-    fn about(&self) -> LogSubject {
+    fn subject(&self) -> LogSubject {
         LogSubject::Gateway
     }
 

@@ -21,11 +21,11 @@ fn says(protocol: &mut BusProtocol, heard: &[u8]) -> Vec<BusReply> {
 
 #[test]
 fn a_meter_answers_for_the_data_that_it_is_said_to_have() {
-    use crate::spec::dlt645::{Edition, Id, item};
+    use crate::spec::dlt645::{DataIdentifier, Edition, item};
     let of_2007 = Meter::new(Year::Y2007, 1, Unit::new(UnitKind::Meter, 7));
     for (name, id, _) in meter::DATA {
         let known = item::find(Edition::Y2007, name).map(|item| item.id);
-        assert_eq!(known, Some(Id::Y2007(id)), "{name}");
+        assert_eq!(known, Some(DataIdentifier::Y2007(id)), "{name}");
         assert!(of_2007.value(noon(), id).is_some(), "{name}");
     }
     assert_eq!(of_2007.value(noon(), 0x0400_0404), None);

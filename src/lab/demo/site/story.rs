@@ -117,9 +117,9 @@ impl DemoSite {
             self.report
                 .problem(format!("SIGTERM could not be sent: {e}"));
         }
-        let patience = (since + ENDING).max(self.deadline);
+        let time_limit = (since + ENDING).max(self.deadline);
         let mut status = None;
-        while status.is_none() && self.clock.now().mono < patience.min(since + ENDING) {
+        while status.is_none() && self.clock.now().mono < time_limit.min(since + ENDING) {
             if let Err(why) = self.tick().await {
                 self.report.problem(why);
                 break;

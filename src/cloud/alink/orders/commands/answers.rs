@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Wake};
 use crate::cloud::alink::requests::pace::TokenBucket;
-use crate::cloud::alink::wire::topic::{Command, Topic};
+use crate::cloud::alink::wire::topic::{CommandTopic, Topic};
 
 /// Answers a second.
 const PER_SECOND: u32 = 5;
@@ -36,10 +36,10 @@ pub(crate) enum AnswerMode {
 }
 
 impl AnswerMode {
-    pub(crate) const fn of(command: &Command) -> Self {
+    pub(crate) const fn of(command: &CommandTopic) -> Self {
         match command {
-            Command::Thing(..) => AnswerMode::No,
-            Command::Rrpc(..) | Command::ExtRrpc(..) => AnswerMode::Synchronously,
+            CommandTopic::Thing(..) => AnswerMode::No,
+            CommandTopic::Rrpc(..) | CommandTopic::ExtRrpc(..) => AnswerMode::Synchronously,
         }
     }
 
@@ -73,7 +73,7 @@ impl AnswerMode {
 /// What tells a message from another: its topic, and its id if the topic has none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MessageKey {
-    pub command: Command,
+    pub command: CommandTopic,
     pub id: String,
 }
 
@@ -154,7 +154,7 @@ impl WaitingAnswers {
 
     /// Drops the answers that are too old for a new connection, or that are none of this
     /// gateway's any more. Returns how many.
-    pub(crate) fn link_up(&mut self, now: Mono, is_ours: impl Fn(&Command) -> bool) -> u64 {
+    pub(crate) fn link_up(&mut self, now: Mono, is_ours: impl Fn(&CommandTopic) -> bool) -> u64 {
         let before = self.others.len();
         let young = |a: &Answer| now.since(a.since) <= AnswerMode::No.of_use();
         self.others.retain(|a| young(a) && is_ours(&a.key.command));

@@ -65,7 +65,11 @@ struct Incoming {
 }
 
 impl Incoming {
-    fn new(command: topic::Command, message: &CommandMessage, device: Option<DeviceId>) -> Self {
+    fn new(
+        command: topic::CommandTopic,
+        message: &CommandMessage,
+        device: Option<DeviceId>,
+    ) -> Self {
         let id = match (command.message_id(), &message.id) {
             // The id in the topic tells messages apart.
             (Some(_), _) => String::new(),
@@ -140,7 +144,7 @@ impl Commands {
     /// Takes note of a new connection: answers that are not too old go out on it.
     pub(crate) fn link_up(&mut self, now: Mono, identities: &Identities, outbox: &mut Outbox) {
         self.link = true;
-        let is_ours = |command: &topic::Command| {
+        let is_ours = |command: &topic::CommandTopic| {
             let who = command.device();
             who.is_some_and(|who| who == identities.gateway() || identities.id(who).is_some())
         };
@@ -188,7 +192,7 @@ impl Commands {
     pub(crate) fn on_message(
         &mut self,
         context: &mut Context<'_>,
-        command: topic::Command,
+        command: topic::CommandTopic,
         payload: &[u8],
         is_leaving: bool,
     ) -> Result<Option<Command>, Malformed> {
@@ -392,7 +396,7 @@ impl Commands {
 /// gateway does not have.
 fn refusal(
     context: &mut Context<'_>,
-    command: &topic::Command,
+    command: &topic::CommandTopic,
     unfit: UnfitCommand,
 ) -> ImmediateRefusal {
     match unfit {

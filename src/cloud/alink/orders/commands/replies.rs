@@ -115,12 +115,12 @@ impl Replies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::alink::wire::topic::{Command, Identity};
+    use crate::cloud::alink::wire::topic::{CommandTopic, DeviceIdentity};
 
     fn key(n: usize) -> Arc<MessageKey> {
-        let who = Identity::new("pk", "dn");
+        let who = DeviceIdentity::new("pk", "dn");
         Arc::new(MessageKey {
-            command: Command::Thing(who, "thing/service/x".to_owned()),
+            command: CommandTopic::Thing(who, "thing/service/x".to_owned()),
             id: n.to_string(),
         })
     }

@@ -30,9 +30,9 @@ pub(crate) enum CommandKind {
 }
 
 /// Returns the reply to the message with this id.
-pub(crate) fn of(id: Json, asked: CommandKind, answer: &CommandAnswer) -> CommandReply {
+pub(crate) fn of(id: Json, kind: CommandKind, answer: &CommandAnswer) -> CommandReply {
     let mut message = excerpt(words(answer).as_bytes(), WORDS);
-    let mut data = match asked {
+    let mut data = match kind {
         CommandKind::Set => points(&answer.points),
         CommandKind::Service => service(answer),
     };
@@ -114,8 +114,8 @@ mod tests {
     use crate::base::{RefusedReason, UnknownReason};
     use serde_json::json;
 
-    fn said(asked: CommandKind, answer: &CommandAnswer) -> Json {
-        let reply = of(Json::from("7"), asked, answer);
+    fn data_of(kind: CommandKind, answer: &CommandAnswer) -> Json {
+        let reply = of(Json::from("7"), kind, answer);
         serde_json::from_slice(&reply.body()).unwrap()
     }
 
@@ -143,7 +143,7 @@ mod tests {
             whole: different,
         };
         assert_eq!(
-            said(CommandKind::Set, &answer),
+            data_of(CommandKind::Set, &answer),
             json!({
                 "id": "7", "code": 100_002,
                 "message": "Fan: different: 30.0 was written and acknowledged, and the device holds 21.5",
@@ -177,13 +177,13 @@ mod tests {
             "id": "7", "code": 200, "message": "Start: verified: the device holds 1",
             "data": {"Power": 2300.0},
         });
-        assert_eq!(said(CommandKind::Service, &answer), expected);
+        assert_eq!(data_of(CommandKind::Service, &answer), expected);
         answer.points.clear();
-        assert_eq!(said(CommandKind::Service, &answer)["message"], "done");
+        assert_eq!(data_of(CommandKind::Service, &answer)["message"], "done");
 
         answer.whole = WriteVerdict::Unknown(UnknownReason::NoReply);
         answer.points = vec![("Start".to_owned(), answer.whole.clone())];
-        let stopped = said(CommandKind::Service, &answer);
+        let stopped = data_of(CommandKind::Service, &answer);
         assert_eq!(stopped["code"], 100_003);
         assert_eq!(stopped["data"]["points"]["Start"]["verdict"], "unknown");
     }
@@ -194,7 +194,7 @@ mod tests {
         let expected = json!({
             "id": "7", "code": 429, "message": "refused: too many commands wait", "data": {},
         });
-        assert_eq!(said(CommandKind::Set, &answer), expected);
+        assert_eq!(data_of(CommandKind::Set, &answer), expected);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use super::Malformed;
 use crate::base::text::counted;
 use crate::base::{CommandAction, Digest};
-use crate::cloud::alink::wire::topic::Command;
+use crate::cloud::alink::wire::topic::CommandTopic;
 
 /// The longest id that is echoed; those of the platform are numbers of 32 bits.
 const ID_BYTES: usize = 64;
@@ -71,9 +71,9 @@ impl CommandMessage {
     ///
     /// # Errors
     /// If the message is an answer, or cannot be answered for want of an id.
-    pub fn parse(command: &Command, payload: &[u8]) -> Result<CommandMessage, NoCommand> {
+    pub fn parse(command: &CommandTopic, payload: &[u8]) -> Result<CommandMessage, NoCommand> {
         let body = serde_json::from_slice::<Json>(payload).unwrap_or(Json::Null);
-        if matches!(command, Command::ExtRrpc(..)) && body.get("code").is_some() {
+        if matches!(command, CommandTopic::ExtRrpc(..)) && body.get("code").is_some() {
             return Err(NoCommand::Answer);
         }
         let id = match (body.get("id"), command.message_id()) {
@@ -96,20 +96,20 @@ impl CommandMessage {
 }
 
 fn target<'a>(
-    command: &'a Command,
-    inner: Option<&'a Command>,
+    command: &'a CommandTopic,
+    inner: Option<&'a CommandTopic>,
     method: Option<&'a str>,
 ) -> Result<MessageTarget<'a>, UnfitCommand> {
     let (request, set, get) = match (command, inner) {
-        (Command::Thing(_, tail), _) | (_, Some(Command::Thing(_, tail))) => {
+        (CommandTopic::Thing(_, tail), _) | (_, Some(CommandTopic::Thing(_, tail))) => {
             let request = tail.strip_prefix(SERVICE_TOPIC);
             (request, "property/set", "property/get")
         }
-        (Command::Rrpc(..), _) => {
+        (CommandTopic::Rrpc(..), _) => {
             let request = method.and_then(|m| m.strip_prefix(SERVICE_METHOD));
             (request, "property.set", "property.get")
         }
-        (Command::ExtRrpc(..), _) => (None, "", ""),
+        (CommandTopic::ExtRrpc(..), _) => (None, "", ""),
     };
     match request {
         Some(id) if id == set => Ok(MessageTarget::Properties),
@@ -119,13 +119,13 @@ fn target<'a>(
         // Identifiers are letters, digits and underscores, with a colon behind the module.
         Some(id) if !id.is_empty() && !id.contains(['/', '.']) => Ok(MessageTarget::Service(id)),
         _ => Err(UnfitCommand::NotSupported(match command {
-            Command::Rrpc(..) => {
+            CommandTopic::Rrpc(..) => {
                 "the content is no call of the thing model: wanted a method thing.service.… and params"
             }
-            Command::ExtRrpc(..) => {
+            CommandTopic::ExtRrpc(..) => {
                 "the topic is none of the thing model: wanted /sys/…/thing/service/…"
             }
-            Command::Thing(..) => "the gateway has no command of this name",
+            CommandTopic::Thing(..) => "the gateway has no command of this name",
         })),
     }
 }

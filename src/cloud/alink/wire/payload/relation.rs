@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::{LONGEST_ID, Named, identity, session, sign_method, whole};
 use crate::base::{RequestId, Secret};
 use crate::cloud::alink::wire::sign;
-use crate::cloud::alink::wire::topic::Identity;
+use crate::cloud::alink::wire::topic::DeviceIdentity;
 use crate::spec::SignMethod;
 
 /// Sub-devices in one request about relations or registration (newer copies of
@@ -36,7 +36,7 @@ impl TopologyAddEntry {
     /// Returns one device's part, signed.
     #[must_use]
     pub fn new(
-        who: &Identity,
+        who: &DeviceIdentity,
         client_id: String,
         timestamp: String,
         method: SignMethod,
@@ -68,7 +68,7 @@ pub fn relations(id: RequestId) -> Vec<u8> {
 /// Returns the body for `thing/topo/delete`, `thing/sub/register` and `thing/list/found`,
 /// which are all lists of names.
 #[must_use]
-pub fn names<'a>(id: RequestId, devices: impl Iterator<Item = &'a Identity>) -> Vec<u8> {
+pub fn names<'a>(id: RequestId, devices: impl Iterator<Item = &'a DeviceIdentity>) -> Vec<u8> {
     session(id, devices.map(Named::from).collect::<Vec<_>>())
 }
 
@@ -92,7 +92,7 @@ pub struct ProductRegisterEntry {
 impl ProductRegisterEntry {
     /// Returns one device's part, signed.
     #[must_use]
-    pub fn new(who: &Identity, product: &Secret, method: SignMethod, random: String) -> Self {
+    pub fn new(who: &DeviceIdentity, product: &Secret, method: SignMethod, random: String) -> Self {
         let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
         let content = sign::registration_content(dn, pk, &random);
         ProductRegisterEntry {
@@ -130,7 +130,7 @@ pub fn inform(id: RequestId, version: &str) -> Vec<u8> {
 /// its code. What cannot be read is left out. The shape of the second is nowhere written
 /// down, so a list inside an object is as good as a list.
 #[must_use]
-pub fn registered(payload: &[u8]) -> Vec<(Identity, Secret)> {
+pub fn registered(payload: &[u8]) -> Vec<(DeviceIdentity, Secret)> {
     let Ok(json) = serde_json::from_slice::<Json>(payload) else {
         return Vec::new();
     };
@@ -159,7 +159,7 @@ pub struct TopologyOrder {
     /// `status` of a topology change, if there is one.
     pub status: Option<i64>,
     /// The devices that the order names.
-    pub named: Vec<Identity>,
+    pub named: Vec<DeviceIdentity>,
 }
 
 impl TopologyOrder {
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_key_of_the_method_has_a_small_m_in_a_relation() {
-        let who = Identity::new("subPk", "subDn");
+        let who = DeviceIdentity::new("subPk", "subDn");
         let relation = TopologyAddEntry::new(
             &who,
             "subPk&subDn".into(),
@@ -226,14 +226,17 @@ mod tests {
     fn a_partial_registration_gives_the_secrets_it_has() {
         let reply = br#"{"id":"1","code":200,"data":[{"iotId":"x","productKey":"p","deviceName":"d1","deviceSecret":"s1"},{"productKey":"p","deviceName":"d2"},{"productKey":"p","deviceName":"d3","deviceSecret":""}]}"#;
         let secrets = registered(reply);
-        assert_eq!(secrets, [(Identity::new("p", "d1"), Secret::new("s1"))]);
+        assert_eq!(
+            secrets,
+            [(DeviceIdentity::new("p", "d1"), Secret::new("s1"))]
+        );
     }
 
     #[test]
     fn a_proxied_registration_is_signed_with_the_products_secret() {
         // C SDK: `random` of 20 hexadecimal digits; the signature is vector V9 of
         // tests/engines/platform.rs.
-        let who = Identity::new("a1SubDemoPk", "meter-001");
+        let who = DeviceIdentity::new("a1SubDemoPk", "meter-001");
         let product = Secret::new("ProdSecret000001");
         let one =
             ProductRegisterEntry::new(&who, &product, SignMethod::HmacSha256, "567345".into());
@@ -252,7 +255,7 @@ mod tests {
         ] {
             let reply = format!(r#"{{"id":"1","code":200,"data":{data}}}"#);
             let secrets = registered(reply.as_bytes());
-            assert_eq!(secrets, [(Identity::new("p", "d"), Secret::new("s"))]);
+            assert_eq!(secrets, [(DeviceIdentity::new("p", "d"), Secret::new("s"))]);
         }
     }
 
@@ -270,7 +273,7 @@ mod tests {
             );
             let order = TopologyOrder::parse(text.as_bytes()).unwrap();
             assert_eq!(order.status, Some(8));
-            assert_eq!(order.named, [Identity::new("p", "d")]);
+            assert_eq!(order.named, [DeviceIdentity::new("p", "d")]);
             let answer = order.answer().map(|a| String::from_utf8(a).unwrap());
             let wanted = answered
                 .map(|id| format!(r#"{{"code":200,"data":{{}},"id":{id},"message":"success"}}"#));

@@ -98,15 +98,18 @@ fn what_is_no_date_is_no_value() {
         [0xFFFF; 6],
     ] {
         let got = read(plain.clone(), &registers);
-        assert_eq!(got, Err(Refusal::NoSuchTime), "{registers:?}");
+        assert_eq!(got, Err(NoValueReason::NoSuchTime), "{registers:?}");
     }
     let digits = clock(&usual, FieldForm::BcdBytes, 0);
     let got = read(digits.clone(), &[0x2611, 0x2205, 0x5A34]);
-    assert_eq!(got, Err(Refusal::NotDecimal));
-    assert_eq!(read(digits, &[0x2611, 0x2205]), Err(Refusal::NotCovered));
+    assert_eq!(got, Err(NoValueReason::NotDecimal));
+    assert_eq!(
+        read(digits, &[0x2611, 0x2205]),
+        Err(NoValueReason::NotCovered)
+    );
     // No date is before the first moment that can be shown.
     let east = clock(&[TimeField::Year4, Month, Day], FieldForm::Registers, 60);
-    assert_eq!(read(east, &[1970, 1, 1]), Err(Refusal::NoSuchTime));
+    assert_eq!(read(east, &[1970, 1, 1]), Err(NoValueReason::NoSuchTime));
 }
 
 #[test]
@@ -145,17 +148,17 @@ fn seconds_since_1970_are_a_date_whatever_they_are_counted_in() {
         (
             epoch(Number::I32, 0, |_| {}),
             &[0xFFFF, 0xFFFF][..],
-            Err(Refusal::NoSuchTime),
+            Err(NoValueReason::NoSuchTime),
         ),
         (
             epoch(Number::U64, 0, |_| {}),
             &[0xFFFF; 4][..],
-            Err(Refusal::NoSuchTime),
+            Err(NoValueReason::NoSuchTime),
         ),
         (
             epoch(Number::U32, 0, |m| m.invalid = vec![Marker::Bits(0)]),
             &[0, 0][..],
-            Err(Refusal::Marked),
+            Err(NoValueReason::Marked),
         ),
     ] {
         assert_eq!(read(codec.clone(), registers), value, "{codec:?}");
@@ -182,7 +185,7 @@ proptest! {
         let expected = shown * 1000 - i64::from(minutes) * 60_000;
         let expected = match expected >= 0 {
             true => Ok(Value::Text(expected.to_string())),
-            false => Err(Refusal::NoSuchTime),
+            false => Err(NoValueReason::NoSuchTime),
         };
         for (form, registers) in [
             (FieldForm::Registers, fields.to_vec()),

@@ -83,13 +83,13 @@ fn a_number_is_given_as_it_is_said() {
             Number::F32,
             NumberType::Int,
             float(1e30),
-            Err(Refusal::TooLarge),
+            Err(NoValueReason::TooLarge),
         ),
         (
             Number::F64,
             NumberType::Float,
             vec![0x7FEF, 0xFFFF, 0xFFFF, 0xFFFF],
-            Err(Refusal::Infinite),
+            Err(NoValueReason::Infinite),
         ),
         (
             Number::U64,
@@ -159,7 +159,7 @@ fn a_sign_may_stand_in_the_highest_bit() {
         (Number::U8(RegisterByte::High), &[0x83FF][..], Ok(-3)),
         (Number::Bcd16, &[0x9234][..], Ok(-1234)),
         (Number::Bcd32, &[0x8000, 0x0042][..], Ok(-42)),
-        (Number::Bcd16, &[0x8A00][..], Err(Refusal::NotDecimal)),
+        (Number::Bcd16, &[0x8A00][..], Err(NoValueReason::NotDecimal)),
     ] {
         let value = value.map(Value::Int);
         assert_eq!(
@@ -174,7 +174,7 @@ fn a_sign_may_stand_in_the_highest_bit() {
     let marked = signed(Number::U16, |m| {
         m.invalid = vec![Marker::Number(decimal(-1, 0))]
     });
-    assert_eq!(read(marked, &[0x8001]), Err(Refusal::Marked));
+    assert_eq!(read(marked, &[0x8001]), Err(NoValueReason::Marked));
 }
 
 #[test]
@@ -203,11 +203,11 @@ fn a_sign_may_stand_in_another_register_of_the_same_reply() {
     for (codec, registers, value) in [
         (&flag, &[0, 2305][..], Ok(230.5)),
         (&flag, &[1, 2305][..], Ok(-230.5)),
-        (&flag, &[2, 2305][..], Err(Refusal::NoSign)),
-        (&flag, &[0xFFFF, 2305][..], Err(Refusal::NoSign)),
+        (&flag, &[2, 2305][..], Err(NoValueReason::NoSign)),
+        (&flag, &[0xFFFF, 2305][..], Err(NoValueReason::NoSign)),
         (&bit, &[0, 2305, 0, 0xFFF7][..], Ok(230.5)),
         (&bit, &[0, 2305, 0, 0x0008][..], Ok(-230.5)),
-        (&bit, &[0, 2305][..], Err(Refusal::NotCovered)),
+        (&bit, &[0, 2305][..], Err(NoValueReason::NotCovered)),
     ] {
         let value = value.map(Value::Float);
         assert_eq!(read(codec.clone(), registers), value, "{registers:x?}");

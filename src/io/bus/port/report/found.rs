@@ -4,7 +4,7 @@
 use super::{HubGone, Report};
 use crate::base::{DeviceId, FieldEvent, Mono, RequestFailure};
 use crate::field::diagnostics::events::FieldLogEvent;
-use crate::field::polled_device::adaptive_plan::Finding;
+use crate::field::polled_device::adaptive_plan::DeviceFinding;
 use crate::spec::DeviceSpec;
 
 impl Report {
@@ -12,13 +12,13 @@ impl Report {
     pub(in crate::io::bus::port) async fn found(
         &mut self,
         now: Mono,
-        finding: &Finding,
+        finding: &DeviceFinding,
     ) -> Result<(), HubGone> {
         let notice = match finding.clone() {
-            Finding::Hole { device, hole } => FieldLogEvent::HoleFound { device, hole },
+            DeviceFinding::Hole { device, hole } => FieldLogEvent::HoleFound { device, hole },
             // The return of the points is reported instead, if anything is.
-            Finding::HoleGone { .. } => return Ok(()),
-            Finding::PointsRefused {
+            DeviceFinding::HoleGone { .. } => return Ok(()),
+            DeviceFinding::PointsRefused {
                 device,
                 points,
                 address,
@@ -29,7 +29,7 @@ impl Report {
                 what: address.to_string(),
                 code,
             },
-            Finding::DatumRefused {
+            DeviceFinding::DatumRefused {
                 device,
                 points,
                 word,
@@ -38,7 +38,7 @@ impl Report {
                 points: self.points(device, &points),
                 word,
             },
-            Finding::PointsFail {
+            DeviceFinding::PointsFail {
                 device,
                 points,
                 address,
@@ -51,7 +51,7 @@ impl Report {
                 how,
                 code,
             },
-            Finding::LongRequestsFail {
+            DeviceFinding::LongRequestsFail {
                 device,
                 range,
                 most,
@@ -61,43 +61,43 @@ impl Report {
                 count: range.count,
                 most,
             },
-            Finding::LongRequestsAnswered { device } => {
+            DeviceFinding::LongRequestsAnswered { device } => {
                 FieldLogEvent::LongRequestsAnswered { device }
             }
-            Finding::RepliesTwice { device } => FieldLogEvent::RepliesTwice { device },
-            Finding::UnitTwice { device } => {
+            DeviceFinding::RepliesTwice { device } => FieldLogEvent::RepliesTwice { device },
+            DeviceFinding::UnitTwice { device } => {
                 let place = self.spec.device(device).and_then(DeviceSpec::place);
                 let Some(place) = place else {
                     return Ok(());
                 };
                 FieldLogEvent::UnitTwice { device, place }
             }
-            Finding::OthersAsk { device } => FieldLogEvent::OthersAsk { device },
-            Finding::PointsBack { device, points } => FieldLogEvent::PointsBack {
+            DeviceFinding::OthersAsk { device } => FieldLogEvent::OthersAsk { device },
+            DeviceFinding::PointsBack { device, points } => FieldLogEvent::PointsBack {
                 device,
                 points: self.points(device, &points),
             },
         };
         self.tell_or_gather(now, notice);
         let (device, points, how) = match finding {
-            Finding::PointsRefused { device, points, .. }
-            | Finding::DatumRefused { device, points, .. } => {
+            DeviceFinding::PointsRefused { device, points, .. }
+            | DeviceFinding::DatumRefused { device, points, .. } => {
                 (*device, points, RequestFailure::Refused)
             }
-            Finding::PointsFail {
+            DeviceFinding::PointsFail {
                 device,
                 points,
                 how,
                 ..
             } => (*device, points, *how),
-            Finding::Hole { .. }
-            | Finding::HoleGone { .. }
-            | Finding::LongRequestsFail { .. }
-            | Finding::LongRequestsAnswered { .. }
-            | Finding::RepliesTwice { .. }
-            | Finding::UnitTwice { .. }
-            | Finding::OthersAsk { .. }
-            | Finding::PointsBack { .. } => return Ok(()),
+            DeviceFinding::Hole { .. }
+            | DeviceFinding::HoleGone { .. }
+            | DeviceFinding::LongRequestsFail { .. }
+            | DeviceFinding::LongRequestsAnswered { .. }
+            | DeviceFinding::RepliesTwice { .. }
+            | DeviceFinding::UnitTwice { .. }
+            | DeviceFinding::OthersAsk { .. }
+            | DeviceFinding::PointsBack { .. } => return Ok(()),
         };
         self.tell(FieldEvent::PointsFailing {
             device,
