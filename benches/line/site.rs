@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alink_gateway::base::*;
 use alink_gateway::io::bus::line::Opener;
-use alink_gateway::io::bus::port;
+use alink_gateway::io::bus::port::{self, PortInputs};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
@@ -133,6 +133,7 @@ impl Polling {
             Heartbeat::new("line"),
             stop.clone(),
             attempted,
+            PortInputs::default(),
         );
         let counter = async move {
             let mut sum = Told::default();

@@ -472,7 +472,7 @@ impl Service {
             opener: (self.openers.opener)(port_spec),
             tap: self.monitors.add(&port_spec.name),
         };
-        let task = port::run_with_orders(
+        let task = port::run(
             id,
             self.spec.clone(),
             source,

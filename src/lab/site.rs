@@ -193,7 +193,7 @@ impl Site {
                 false => Opener::Pipes(pipes),
             };
             let (attempted, _) = oneshot::channel();
-            tasks.push(tokio::spawn(port::run_with_orders(
+            tasks.push(tokio::spawn(port::run(
                 id,
                 Arc::clone(&spec),
                 opener,

@@ -19,7 +19,7 @@ use alink_gateway::base::{
     DeviceId, FieldEvent, LivenessEvidence, MissReason, PortId, Rng, UnitId, Wall,
 };
 use alink_gateway::io::bus::line::Opener;
-use alink_gateway::io::bus::port;
+use alink_gateway::io::bus::port::{self, PortInputs};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
@@ -437,6 +437,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         Heartbeat::new("line"),
         world.stop.clone(),
         attempted,
+        PortInputs::default(),
     ));
     world.run(s(2)).await;
     world.check();

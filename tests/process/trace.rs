@@ -12,7 +12,7 @@ use alink_gateway::base::{FieldEvent, Mono, PortId, Rng, UnitId, Wall};
 use alink_gateway::field::modbus::tcp;
 use alink_gateway::io::bus::bus_monitor::{BusMonitor, Listener, MonitoredLine};
 use alink_gateway::io::bus::line::Opener;
-use alink_gateway::io::bus::port;
+use alink_gateway::io::bus::port::{self, PortInputs};
 use alink_gateway::io::files::settings;
 use alink_gateway::io::files::settings::LoadContext;
 use alink_gateway::io::log::Journal;
@@ -105,6 +105,7 @@ impl World {
             Heartbeat::new("hall"),
             stop.clone(),
             attempted,
+            PortInputs::default(),
         ));
         World {
             rig,

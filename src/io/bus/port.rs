@@ -15,7 +15,7 @@
 //! made anew ever more rarely (`exchange/tcp.rs`). A TCP connection on which several requests
 //! in a row, to all devices asked, got no reply is made anew as well: it may be half dead.
 //!
-//! Commands come in by a channel ([`run_with_orders`]) and go out when the schedule says so. The
+//! Commands come in by a channel ([`PortInputs`]) and go out when the schedule says so. The
 //! hub is told the end of each, which is "refused" while the line is not open. The requests of
 //! surveys come by another channel, and go out between the polls (`port/surveys.rs`).
 //!
@@ -112,33 +112,6 @@ const DOUBTED_AFTER: (u32, u32) = (3, 8);
 /// bytes that came on it.
 const STRAY_IS_OVER: Duration = Duration::from_secs(60);
 
-/// Runs the port until `stop`, or until the hub is gone. `source` is an
-/// [`super::line::Opener`], or one with a [`BusMonitor`] for listeners. `attempted` is told
-/// when the port has been tried once, with any result.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "everything a port is given, by name, in the one place that spawns it"
-)]
-pub async fn run(
-    port: PortId,
-    spec: Arc<Spec>,
-    source: impl Into<MonitoredLine>,
-    learned: Learned,
-    rng: Rng,
-    clock: Clock,
-    journal: Journal,
-    hub: mpsc::Sender<FieldEvent>,
-    heartbeat: Heartbeat,
-    stop: CancellationToken,
-    attempted: oneshot::Sender<()>,
-) {
-    let orders = PortInputs::default();
-    run_with_orders(
-        port, spec, source, learned, rng, clock, journal, hub, heartbeat, stop, attempted, orders,
-    )
-    .await;
-}
-
 /// The channels by which a port is told what to do beside its polls.
 #[derive(Debug, Default)]
 pub struct PortInputs {
@@ -158,13 +131,15 @@ impl From<mpsc::Receiver<BusCommand>> for PortInputs {
     }
 }
 
-/// Runs the port as [`run`] does, with channels by which orders come. The channels are bounded, so
+/// Runs the port until `stop`, or until the hub is gone. `source` is an
+/// [`super::line::Opener`], or one with a [`BusMonitor`] for listeners. `attempted` is told
+/// when the port has been tried once, with any result. The channels of `orders` are bounded, so
 /// that the senders of orders are slowed or refused, and not the line.
 #[expect(
     clippy::too_many_arguments,
     reason = "everything a port is given, by name, in the one place that spawns it"
 )]
-pub async fn run_with_orders(
+pub async fn run(
     port: PortId,
     spec: Arc<Spec>,
     source: impl Into<MonitoredLine>,

@@ -9,7 +9,7 @@ use alink_gateway::base::{
     FieldEvent, LivenessEvidence, LivenessProof, Mono, PortId, Reading, Rng, Wall,
 };
 use alink_gateway::io::bus::line::Opener;
-use alink_gateway::io::bus::port;
+use alink_gateway::io::bus::port::{self, PortInputs};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
@@ -186,6 +186,7 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
         Heartbeat::new("line"),
         stop.clone(),
         attempted,
+        PortInputs::default(),
     ));
     let mut tally = Tally::default();
     let mut mood = Mono::START;

@@ -153,7 +153,7 @@ impl World {
             false_frames: 0,
         };
         world.plug().await;
-        tokio::spawn(port::run_with_orders(
+        tokio::spawn(port::run(
             PortId(0),
             Arc::clone(&spec),
             MonitoredLine {

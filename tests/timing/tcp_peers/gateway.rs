@@ -208,7 +208,7 @@ impl Gateway {
         let (attempted, _) = oneshot::channel();
         let (commands, ordered) = mpsc::channel(8);
         let stop = CancellationToken::new();
-        tokio::spawn(port::run_with_orders(
+        tokio::spawn(port::run(
             PortId(0),
             Arc::clone(&spec),
             opener,

@@ -50,7 +50,7 @@ fn world_of(
     let heartbeat = Heartbeat::new("line");
     let stop = CancellationToken::new();
     let (commands, ordered) = mpsc::channel(8);
-    let task = tokio::spawn(run_with_orders(
+    let task = tokio::spawn(run(
         PortId(0),
         Arc::clone(&spec),
         opener,

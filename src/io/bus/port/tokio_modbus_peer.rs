@@ -203,7 +203,7 @@ fn start(port: PortSpec) -> Ends {
     let (hub_in, hub) = mpsc::channel(64);
     let (told, attempted) = oneshot::channel();
     let (commands, ordered) = mpsc::channel(8);
-    tokio::spawn(run_with_orders(
+    tokio::spawn(run(
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
