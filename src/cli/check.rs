@@ -12,6 +12,7 @@ use super::{EXIT_CONFIG, upstream};
 use crate::base::text::counted;
 use crate::cloud::thing_model;
 use crate::config::{Problem, Report, Severity};
+use crate::io::files::bounded::ReadFailure;
 use crate::io::files::settings;
 use crate::io::files::settings::{DeskMode, LoadContext, Loaded};
 use crate::io::store::remote_config;
@@ -97,11 +98,8 @@ pub fn errors(path: &Path) -> Option<Vec<String>> {
         return Some(Vec::new());
     };
     let errors = report.problems().iter();
-    let errors = errors.filter(|problem| {
-        // The service may read what this user may not.
-        let is_closed = problem.line == 0 && problem.said.contains("Permission denied");
-        problem.severity == Severity::Error && !is_closed
-    });
+    let errors =
+        errors.filter(|problem| problem.severity == Severity::Error && !is_closed(problem));
     let errors: Vec<String> = errors
         .map(|p| {
             let at = format!("{}:{}:{} {}", p.file, p.line, p.column, p.path);
@@ -109,6 +107,11 @@ pub fn errors(path: &Path) -> Option<Vec<String>> {
         })
         .collect();
     Some(errors).filter(|errors| !errors.is_empty())
+}
+
+/// Whether this user may not read a file that the service may be able to read.
+fn is_closed(problem: &Problem) -> bool {
+    problem.said.ends_with(&ReadFailure::Forbidden.to_string())
 }
 
 /// Loads the configuration. If several files with secrets are missing or may not be read, they are
@@ -280,4 +283,20 @@ fn writing(spec: &Spec, local: LocalWrite) -> String {
         counted(devices, "device"),
         spec.commands.allow.word(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FirstPass, SourceText};
+
+    #[test]
+    fn a_file_that_this_user_may_not_read_is_no_error_of_it_and_says_what_to_do() {
+        let why = ReadFailure::Forbidden.to_string();
+        let source = SourceText::of("/etc/alink-gateway/gateway.yaml".into(), Err(why));
+        let report = FirstPass::new(&[source], &[]).err().unwrap();
+        let problem = &report.problems()[0];
+        assert!(is_closed(problem), "{problem}");
+        assert!(problem.hint.as_ref().unwrap().starts_with("use sudo"));
+    }
 }
