@@ -314,12 +314,12 @@ fn entry(finding: &Finding, page: Page) -> Vec<Line<'static>> {
     };
     let wrong = language.say(finding.cause.wrong());
     let certainty = language.word(finding.certainty.word());
-    let whom = subject(&finding.subject).map(|whom| language.say(&whom));
-    let head = match (language, whom) {
+    let service = subject(&finding.subject).map(|service| language.say(&service));
+    let head = match (language, service) {
         (Language::English, None) => format!("{wrong} ({certainty})"),
-        (Language::English, Some(whom)) => format!("{whom}: {wrong} ({certainty})"),
+        (Language::English, Some(service)) => format!("{service}: {wrong} ({certainty})"),
         (Language::Chinese, None) => format!("{wrong}（{certainty}）"),
-        (Language::Chinese, Some(whom)) => format!("{whom}：{wrong}（{certainty}）"),
+        (Language::Chinese, Some(service)) => format!("{service}：{wrong}（{certainty}）"),
     };
     let style = Style::new().fg(colour).add_modifier(Modifier::BOLD);
     let head = wrapped(&head, page.width).into_iter();

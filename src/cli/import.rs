@@ -39,8 +39,8 @@ pub struct ImportOptions {
 /// Imports a file. Exit status 0; 1 if nothing could be carried over, or the result cannot be
 /// written.
 #[must_use]
-pub fn run(file: &Path, how: &ImportOptions, language: Language) -> ExitCode {
-    match outcome(file, how, language) {
+pub fn run(file: &Path, options: &ImportOptions, language: Language) -> ExitCode {
+    match outcome(file, options, language) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{}: {}", file.display(), language.say(&why));
@@ -49,14 +49,14 @@ pub fn run(file: &Path, how: &ImportOptions, language: Language) -> ExitCode {
     }
 }
 
-fn outcome(file: &Path, how: &ImportOptions, language: Language) -> Result<(), String> {
+fn outcome(file: &Path, options: &ImportOptions, language: Language) -> Result<(), String> {
     let to = |path: &Option<PathBuf>| {
         path.as_deref()
             .filter(|p| *p != Path::new("-"))
             .map(Path::to_owned)
     };
-    let (output, report) = (to(&how.output), to(&how.report));
-    if output.is_none() && how.report.is_some() && report.is_none() {
+    let (output, report) = (to(&options.output), to(&options.report));
+    if output.is_none() && options.report.is_some() && report.is_none() {
         return Err("both the configuration and the report would go to standard output: give --output a file".into());
     }
     // Before the report, which would end in a refusal that the user overlooks.
@@ -79,11 +79,11 @@ fn outcome(file: &Path, how: &ImportOptions, language: Language) -> Result<(), S
     let bytes = bounded::read(file, import::LARGEST).map_err(|e| format!("not read: {e}"))?;
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
-    let imported = import::import(&bytes, &wishes(how, &name)?).map_err(|e| e.to_string())?;
+    let imported = import::import(&bytes, &wishes(options, &name)?).map_err(|e| e.to_string())?;
     let yaml = writer::yaml(&imported, &name, &|text| language.say(text));
     let text = remark::report(&name, &imported.remarks);
     let text = language.say(&format!("{text}{}", closing(&imported, output.as_deref())));
-    match &how.report {
+    match &options.report {
         None => eprint!("{text}"),
         Some(path) => {
             let written = Sink::at(path).write(text.as_bytes());
@@ -106,11 +106,11 @@ fn outcome(file: &Path, how: &ImportOptions, language: Language) -> Result<(), S
     }
 }
 
-fn wishes(how: &ImportOptions, name: &str) -> Result<Wishes, String> {
-    let kind = how.from.as_deref();
+fn wishes(options: &ImportOptions, name: &str) -> Result<Wishes, String> {
+    let kind = options.from.as_deref();
     let kind = kind.and_then(|word| kind::KINDS.iter().find(|(known, _)| *known == word));
     let kind: Option<FileKind> = kind.map(|(_, kind)| *kind);
-    let profile = how.profile_name.clone();
+    let profile = options.profile_name.clone();
     if let Some(wrong) = profile
         .as_deref()
         .filter(|p| import::identifier::name(p).as_deref() != Some(*p))
@@ -162,13 +162,14 @@ mod tests {
     fn a_folder_that_is_not_there_is_told_before_anything_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("none/result.yaml");
-        let how = ImportOptions {
+        let options = ImportOptions {
             from: None,
             output: Some(to),
             report: None,
             profile_name: None,
         };
-        let why = outcome(&folder.path().join("list.csv"), &how, Language::English).unwrap_err();
+        let why =
+            outcome(&folder.path().join("list.csv"), &options, Language::English).unwrap_err();
         let wanted = format!(
             "there is no folder {}",
             folder.path().join("none").display()

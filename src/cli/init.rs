@@ -65,16 +65,16 @@ pub struct InitOptions {
 /// Writes a first configuration. Exit status 0; 1 if it cannot be written, or a file is there; 2
 /// if an answer is none, or there is no terminal to ask on.
 #[must_use]
-pub fn run(file: &Path, how: &InitOptions, language: Language) -> ExitCode {
+pub fn run(file: &Path, options: &InitOptions, language: Language) -> ExitCode {
     let say = |text: &str| eprintln!("{}", language.say(text));
-    let existing = match existing(file, how.force) {
+    let existing = match existing(file, options.force) {
         Ok(existing) => existing,
         Err(why) => {
             say(&why);
             return ExitCode::FAILURE;
         }
     };
-    let asked = match ask(file, how, language) {
+    let asked = match ask(file, options, language) {
         Ok(asked) => asked,
         Err(why) => {
             say(&why);
@@ -118,50 +118,50 @@ struct InitAnswers {
 }
 
 /// Asks for what is not given.
-fn ask(file: &Path, how: &InitOptions, language: Language) -> Result<InitAnswers, String> {
+fn ask(file: &Path, options: &InitOptions, language: Language) -> Result<InitAnswers, String> {
     let asks = Asks {
-        silent: how.yes,
+        silent: options.yes,
         language,
     };
     let product_key = asks.ask(
-        how.product_key.as_deref(),
+        options.product_key.as_deref(),
         "ProductKey of the gateway",
         &first::product_key,
     )?;
     let device_name = asks.ask(
-        how.device_name.as_deref(),
+        options.device_name.as_deref(),
         "DeviceName of the gateway",
         &first::device_name,
     )?;
-    let place = how.region.as_deref().or(how.url.as_deref());
+    let place = options.region.as_deref().or(options.url.as_deref());
     let product = product_key.clone().unwrap_or_default();
     let url = asks.ask(
         place,
         "MQTT host of the instance, or its region such as cn-shanghai",
         &|text| first::url(text, &product),
     )?;
-    let secret = match &how.device_secret_file {
+    let secret = match &options.device_secret_file {
         Some(_) => None,
         None => asks.secret(file)?,
     };
     let port = asks.ask(
-        how.port.as_deref(),
+        options.port.as_deref(),
         "First port: a device file such as /dev/ttyUSB0, or a host of Modbus TCP",
         &Port::of,
     )?;
     let profile = asks.ask(
-        how.profile.as_deref(),
+        options.profile.as_deref(),
         "Profile of the first device, such as eastron-sdm630",
         &first::name,
     )?;
-    let sub_product = how.sub_product_key.as_deref();
+    let sub_product = options.sub_product_key.as_deref();
     let sub_product = sub_product.map(first::product_key).transpose()?;
     Ok(InitAnswers {
         first: FirstConfiguration {
             product_key,
             device_name,
             url,
-            secret_file: how
+            secret_file: options
                 .device_secret_file
                 .as_ref()
                 .map_or(SECRET_FILE.into(), |file| {
@@ -171,12 +171,12 @@ fn ask(file: &Path, how: &InitOptions, language: Language) -> Result<InitAnswers
             port,
             device: profile.map(|profile| FirstDevice {
                 profile,
-                unit: how.unit.unwrap_or(1),
+                unit: options.unit.unwrap_or(1),
                 product_key: sub_product,
             }),
         },
         secret,
-        is_secret_kept: how.device_secret_file.is_none()
+        is_secret_kept: options.device_secret_file.is_none()
             && file.with_file_name(SECRET_FILE).exists(),
     })
 }

@@ -153,8 +153,8 @@ enum Known {
 
 impl LineOptions {
     /// Returns the configuration file that is meant.
-    pub(super) fn config(&self, whom: &ServiceOptions) -> PathBuf {
-        let of_service = || settings::path_of(whom.instance.as_deref());
+    pub(super) fn config(&self, service: &ServiceOptions) -> PathBuf {
+        let of_service = || settings::path_of(service.instance.as_deref());
         self.config.clone().unwrap_or_else(of_service)
     }
 
@@ -166,14 +166,14 @@ impl LineOptions {
     pub(super) fn find(
         &self,
         named: &str,
-        whom: &ServiceOptions,
+        service: &ServiceOptions,
         usual: Characters,
     ) -> Result<NamedLine, String> {
-        let file = self.config(whom);
+        let file = self.config(service);
         // A configuration that cannot be read has nothing to say about a device file or a host.
         let loaded = settings::load_whatever_the_load(&file, &LoadContext::of_person());
         let spec = loaded.as_ref().ok().map(|loaded| &loaded.spec);
-        let socket = whom.socket_of(self.config.as_deref());
+        let socket = service.socket_of(self.config.as_deref());
         self.found(named, spec, &socket, usual)
             .map_err(|why| match (&loaded, &self.config) {
                 // Why the user's own file cannot be read matters more.
@@ -189,9 +189,9 @@ impl LineOptions {
     pub(super) fn of_port(
         &self,
         port: &PortSpec,
-        whom: &ServiceOptions,
+        service: &ServiceOptions,
     ) -> Result<NamedLine, String> {
-        let socket = whom.socket_of(self.config.as_deref());
+        let socket = service.socket_of(self.config.as_deref());
         self.line(
             port.name.clone(),
             port.line.clone(),

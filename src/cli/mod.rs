@@ -96,7 +96,7 @@ enum Verb {
     /// Check a configuration and print every problem in it.
     Check {
         #[command(flatten)]
-        which: ConfigurationOptions,
+        configuration: ConfigurationOptions,
         /// Check it where only the box has its secrets and certificates: those that are not here
         /// are left out.
         #[arg(long)]
@@ -106,7 +106,7 @@ enum Verb {
     /// sent to the platform.
     Plan {
         #[command(flatten)]
-        which: ConfigurationOptions,
+        configuration: ConfigurationOptions,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
@@ -125,7 +125,7 @@ enum Verb {
         #[arg(long, short, value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
         #[command(flatten)]
-        how: tsl::TslOptions,
+        options: tsl::TslOptions,
     },
     /// Find the devices on a line: their settings, addresses, and what kind of device they are.
     ///
@@ -139,9 +139,9 @@ enum Verb {
         #[arg(value_name = "LINE", value_hint = clap::ValueHint::FilePath)]
         named: String,
         #[command(flatten)]
-        how: Box<scan::ScanOptions>,
+        options: Box<scan::ScanOptions>,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Write a first configuration: asks six questions, or takes the answers as options.
     ///
@@ -152,7 +152,7 @@ enum Verb {
         #[arg(value_name = "FILE", default_value = DEFAULT_PATH, value_hint = clap::ValueHint::FilePath)]
         file: PathBuf,
         #[command(flatten)]
-        how: init::InitOptions,
+        options: init::InitOptions,
     },
     /// Turn a list of registers, or the configuration of another program, into a part of this one.
     ///
@@ -166,7 +166,7 @@ enum Verb {
         #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
         file: PathBuf,
         #[command(flatten)]
-        how: import::ImportOptions,
+        options: import::ImportOptions,
     },
     /// Show what happens on a port of the running service, as it happens.
     Trace {
@@ -174,9 +174,9 @@ enum Verb {
         #[arg(value_name = "PORT")]
         port: String,
         #[command(flatten)]
-        how: trace::TraceOptions,
+        options: trace::TraceOptions,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Draw what happens on a port of the running service: each frame, by sender and time.
     Scope {
@@ -191,7 +191,7 @@ enum Verb {
         #[arg(long, short, value_name = "FILE", default_value = "bus.svg")]
         output: PathBuf,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Show the status of the running service.
     ///
@@ -203,7 +203,7 @@ enum Verb {
     /// been given up), port (the line was lost), exception-CODE (the device refused).
     Status {
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
@@ -225,7 +225,7 @@ enum Verb {
         #[arg(value_name = "NAME")]
         name: Option<String>,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
@@ -251,9 +251,9 @@ enum Verb {
         #[arg(value_name = "VALUE")]
         values: Vec<String>,
         #[command(flatten)]
-        how: read::ReadOptions,
+        options: read::ReadOptions,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Read values of a device again and again, as read does, until Ctrl-C.
     ///
@@ -270,9 +270,9 @@ enum Verb {
         #[command(flatten)]
         often: poll::PollTimes,
         #[command(flatten)]
-        how: read::ReadOptions,
+        options: read::ReadOptions,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Find out which registers and bits a Modbus device has.
     ///
@@ -290,9 +290,9 @@ enum Verb {
         #[arg(value_name = "UNIT", value_parser = clap::value_parser!(u8).range(1..))]
         unit: u8,
         #[command(flatten)]
-        how: sweep::SweepOptions,
+        options: sweep::SweepOptions,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Write points of a device, through the running service, and read them back.
     ///
@@ -310,9 +310,9 @@ enum Verb {
               allow_negative_numbers = true)]
         pairs: Vec<String>,
         #[command(flatten)]
-        how: write::WriteOptions,
+        options: write::WriteOptions,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Run a service of a device's profile, through the running service.
     ///
@@ -328,9 +328,9 @@ enum Verb {
         #[arg(value_name = "INPUT=VALUE")]
         inputs: Vec<String>,
         #[command(flatten)]
-        how: write::WriteOptions,
+        options: write::WriteOptions,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Make the running service load its configuration anew; a wrong configuration changes
     /// nothing, and neither does one that leaves out more than a third of the
@@ -340,7 +340,7 @@ enum Verb {
         #[arg(long)]
         force: bool,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Change the log level of the running service.
     LogLevel {
@@ -354,12 +354,12 @@ enum Verb {
         #[arg(value_name = "for TIME", num_args = 0..=2)]
         during: Vec<String>,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Print the metrics of the running service, as OpenMetrics text.
     Metrics {
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Collect what a person who helps from afar needs to see; no secret is in it.
     ///
@@ -375,7 +375,7 @@ enum Verb {
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Find out what is wrong, and what to do about it.
     ///
@@ -406,7 +406,7 @@ enum Verb {
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
-        whom: ServiceOptions,
+        service_options: ServiceOptions,
     },
     /// Print what may come next on a command line, for the completions of shells.
     #[command(hide = true)]
@@ -502,98 +502,136 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
     match parsed(arguments, language) {
         Ok(arguments) => match arguments.verb {
             Verb::Run { config } => run::run(&config),
-            Verb::Check { which, desk } => check::run(&which.path(), desk, language),
-            Verb::Plan { which, json } => plan::run(&which.path(), json, language),
-            Verb::Status { whom, json, watch } => match (watch, json) {
-                (false, json) => status::run(&whom.socket(), json, language),
-                (true, false) => watch::run(&whom.socket(), language),
-                (true, true) => status::follow(&whom.socket(), true, language),
+            Verb::Check {
+                configuration,
+                desk,
+            } => check::run(&configuration.path(), desk, language),
+            Verb::Plan {
+                configuration,
+                json,
+            } => plan::run(&configuration.path(), json, language),
+            Verb::Status {
+                service_options,
+                json,
+                watch,
+            } => match (watch, json) {
+                (false, json) => status::run(&service_options.socket(), json, language),
+                (true, false) => watch::run(&service_options.socket(), language),
+                (true, true) => status::follow(&service_options.socket(), true, language),
             },
-            Verb::Reload { force, whom } => service::reload(&whom.socket(), force, language),
+            Verb::Reload {
+                force,
+                service_options,
+            } => service::reload(&service_options.socket(), force, language),
             Verb::LogLevel {
                 target,
                 level,
                 during,
-                whom,
+                service_options,
             } => match span_of(&during) {
-                Ok(during) => service::log_level(&whom.socket(), &target, &level, during, language),
+                Ok(during) => {
+                    service::log_level(&service_options.socket(), &target, &level, during, language)
+                }
                 Err(why) => misused(why, language),
             },
             Verb::Read {
                 what,
                 values,
-                how,
-                whom,
-            } => read::run(&what, &values, &how, &whom, language),
+                options,
+                service_options,
+            } => read::run(&what, &values, &options, &service_options, language),
             Verb::Poll {
                 what,
                 values,
                 often,
-                how,
-                whom,
-            } => poll::run(&what, &values, &how, &often, &whom, language),
+                options,
+                service_options,
+            } => poll::run(&what, &values, &options, &often, &service_options, language),
             Verb::Sweep {
                 port,
                 unit,
-                how,
-                whom,
-            } => sweep::run(&port, unit, &how, &whom, language),
+                options,
+                service_options,
+            } => sweep::run(&port, unit, &options, &service_options, language),
             Verb::Write {
                 device,
                 pairs,
-                how,
-                whom,
+                options,
+                service_options,
             } => match write::pairs_of(&pairs) {
-                Ok(set) => write::write(&whom.socket(), device, set, &how, language),
+                Ok(set) => write::write(&service_options.socket(), device, set, &options, language),
                 Err(why) => misused(why, language),
             },
             Verb::Call {
                 device,
                 service,
                 inputs,
-                how,
-                whom,
+                options,
+                service_options,
             } => match write::inputs_of(&inputs) {
-                Ok(inputs) => write::call(&whom.socket(), device, service, inputs, &how, language),
+                Ok(inputs) => write::call(
+                    &service_options.socket(),
+                    device,
+                    service,
+                    inputs,
+                    &options,
+                    language,
+                ),
                 Err(why) => misused(why, language),
             },
-            Verb::Metrics { whom } => service::metrics(&whom.socket(), language),
+            Verb::Metrics { service_options } => {
+                service::metrics(&service_options.socket(), language)
+            }
             Verb::Diag {
                 output,
                 config,
-                whom,
-            } => diag::run(&whom.gateway(config), output.as_deref(), language),
+                service_options,
+            } => diag::run(
+                &service_options.gateway(config),
+                output.as_deref(),
+                language,
+            ),
             Verb::Doctor {
                 port,
                 device,
                 no_probes,
                 json,
                 config,
-                whom,
+                service_options,
             } => {
-                let gateway = whom.gateway(config);
+                let gateway = service_options.gateway(config);
                 let scope = doctor::scope(port, device);
                 doctor::run(&gateway, scope, (json, no_probes), language)
             }
-            Verb::Devices { name, whom, json } => {
-                devices::run(&whom.socket(), name.as_deref(), json, language)
-            }
+            Verb::Devices {
+                name,
+                service_options,
+                json,
+            } => devices::run(&service_options.socket(), name.as_deref(), json, language),
             Verb::Complete(asked) => completion::run(command_in(language), asked),
             Verb::Tsl {
                 profile,
                 config,
-                how,
-            } => tsl::run(&profile, &config, &how, language),
-            Verb::Scan { named, how, whom } => scan::run(&named, &how, &whom, language),
-            Verb::Init { file, how } => init::run(&file, &how, language),
-            Verb::Import { file, how } => import::run(&file, &how, language),
-            Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how, language),
+                options,
+            } => tsl::run(&profile, &config, &options, language),
+            Verb::Scan {
+                named,
+                options,
+                service_options,
+            } => scan::run(&named, &options, &service_options, language),
+            Verb::Init { file, options } => init::run(&file, &options, language),
+            Verb::Import { file, options } => import::run(&file, &options, language),
+            Verb::Trace {
+                port,
+                options,
+                service_options,
+            } => trace::run(&service_options.socket(), &port, &options, language),
             Verb::Scope {
                 port,
                 seconds,
                 output,
-                whom,
-            } => scope::run(&whom.socket(), &port, seconds, &output, language),
+                service_options,
+            } => scope::run(&service_options.socket(), &port, seconds, &output, language),
         },
         Err(e) => refused(&e, language),
     }
@@ -653,11 +691,11 @@ mod tests {
         let write = |text: &str| create(&path, text.as_bytes(), Existing::Replace).unwrap();
         write("control:\n  socket: own.sock\nports: 7\n");
         let asked = |socket: Option<&str>, config: Option<&PathBuf>| {
-            let whom = ServiceOptions {
+            let service_options = ServiceOptions {
                 instance: None,
                 socket: socket.map(PathBuf::from),
             };
-            whom.gateway(config.cloned()).socket
+            service_options.gateway(config.cloned()).socket
         };
         assert_eq!(asked(None, Some(&path)), dir.path().join("own.sock"));
         let other = PathBuf::from("other.sock");

@@ -34,9 +34,9 @@ pub(super) struct PollTimes {
 pub(super) fn run(
     what: &str,
     points: &[String],
-    how: &ReadOptions,
+    options: &ReadOptions,
     often: &PollTimes,
-    whom: &ServiceOptions,
+    service: &ServiceOptions,
     language: Language,
 ) -> ExitCode {
     let every = match every_of(&often.every) {
@@ -46,7 +46,14 @@ pub(super) fn run(
             return super::misused(why, language);
         }
     };
-    match rounds(what, points, how, (every, often.count), whom, language) {
+    match rounds(
+        what,
+        points,
+        options,
+        (every, often.count),
+        service,
+        language,
+    ) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => why.print_error(language),
@@ -67,12 +74,12 @@ fn every_of(text: &str) -> Result<Duration, String> {
 fn rounds(
     what: &str,
     points: &[String],
-    how: &ReadOptions,
+    options: &ReadOptions,
     (every, count): (Duration, Option<u64>),
-    whom: &ServiceOptions,
+    service: &ServiceOptions,
     language: Language,
 ) -> Result<bool, NotReadable> {
-    let mut target = Target::find(what, points, how, whom)?;
+    let mut target = Target::find(what, points, options, service)?;
     target.tell_notes(language);
     let mut interrupt = Interrupt::catch().map_err(NotReadable::system)?;
     let clock = Clock::system();
@@ -93,19 +100,19 @@ fn rounds(
         done += 1;
         is_whole &= round.is_whole();
         let at = clock.now().wall;
-        let text = match (how.json, how.csv) {
+        let text = match (options.json, options.csv) {
             (true, _) => {
                 let values = read::values(&round.rows);
                 format!("{}\n", json!({"at_ms": at.as_millis(), "values": values}))
             }
             (_, true) => csv(&round, at.as_millis(), done == 1),
-            (false, false) => drawing(&round, how, at, &mut drawn, language),
+            (false, false) => drawing(&round, options, at, &mut drawn, language),
         };
         if screen::write(&text).is_err() {
             break;
         }
         // A table says why below, and JSON beside the value.
-        if !how.json && drawn == 0 {
+        if !options.json && drawn == 0 {
             for why in reasons.news(read::reasons(&round.rows, language)) {
                 screen::print_error(&format!("{why}\n"));
             }
@@ -143,13 +150,13 @@ impl Reasons {
 /// large enough, else a line.
 fn drawing(
     round: &Round,
-    how: &ReadOptions,
+    options: &ReadOptions,
     at: Wall,
     drawn: &mut usize,
     language: Language,
 ) -> String {
     let time = Utc::of(at).to_string();
-    if how.bytes {
+    if options.bytes {
         let bytes = read::bytes(round, language);
         return format!("{time}\n{bytes}{}", line(round));
     }

@@ -127,11 +127,11 @@ impl Round {
 pub(super) fn run(
     what: &str,
     points: &[String],
-    how: &ReadOptions,
-    whom: &ServiceOptions,
+    options: &ReadOptions,
+    service: &ServiceOptions,
     language: Language,
 ) -> ExitCode {
-    let read = Target::find(what, points, how, whom).and_then(|mut target| {
+    let read = Target::find(what, points, options, service).and_then(|mut target| {
         target.tell_notes(language);
         let round = target.round(&mut ReadFigures::default());
         target.tell_line(language);
@@ -141,16 +141,16 @@ pub(super) fn run(
         Ok(round) => round,
         Err(why) => return why.print_error(language),
     };
-    let text = match (how.json, how.csv) {
-        (true, _) => shown::json(&round, how.bytes),
+    let text = match (options.json, options.csv) {
+        (true, _) => shown::json(&round, options.bytes),
         (_, true) => {
-            if how.bytes {
+            if options.bytes {
                 screen::print_error(&bytes(&round, language));
             }
             shown::csv(&round.rows)
         }
         (false, false) => {
-            let bytes = match how.bytes {
+            let bytes = match options.bytes {
                 true => bytes(&round, language),
                 false => String::new(),
             };
@@ -189,12 +189,12 @@ impl Target {
     pub(super) fn find(
         what: &str,
         points: &[String],
-        how: &ReadOptions,
-        whom: &ServiceOptions,
+        options: &ReadOptions,
+        service: &ServiceOptions,
     ) -> Result<Target, NotReadable> {
-        match (how.unit, &how.meter) {
-            (None, None) => Target::configured(what, points, how, whom),
-            (unit, meter) => Target::typed(what, points, unit, meter.as_deref(), how, whom),
+        match (options.unit, &options.meter) {
+            (None, None) => Target::configured(what, points, options, service),
+            (unit, meter) => Target::typed(what, points, unit, meter.as_deref(), options, service),
         }
     }
 
@@ -204,17 +204,17 @@ impl Target {
         points: &[String],
         unit: Option<u8>,
         meter: Option<&str>,
-        how: &ReadOptions,
-        whom: &ServiceOptions,
+        options: &ReadOptions,
+        service: &ServiceOptions,
     ) -> Result<Target, NotReadable> {
         let usual = if meter.is_some() {
             USUAL_OF_METERS
         } else {
             USUAL
         };
-        let line = how
+        let line = options
             .line
-            .find(what, whom, usual)
+            .find(what, service, usual)
             .map_err(NotReadable::misused)?;
         let address = match (unit, meter) {
             (Some(unit), _) => BusAddress::Modbus(UnitId(unit)),
@@ -285,10 +285,10 @@ impl Target {
     fn configured(
         what: &str,
         points: &[String],
-        how: &ReadOptions,
-        whom: &ServiceOptions,
+        options: &ReadOptions,
+        service: &ServiceOptions,
     ) -> Result<Target, NotReadable> {
-        let file = how.line.config(whom);
+        let file = options.line.config(service);
         let loaded = settings::load_whatever_the_load(&file, &LoadContext::of_person());
         let spec = match loaded {
             Ok(loaded) => loaded.spec,
@@ -319,7 +319,10 @@ impl Target {
         if points.is_empty() {
             wanted.extend(0..u16::try_from(all.len()).unwrap_or(u16::MAX));
         }
-        let mut line = how.line.of_port(port, whom).map_err(NotReadable::misused)?;
+        let mut line = options
+            .line
+            .of_port(port, service)
+            .map_err(NotReadable::misused)?;
         if let Some(timeout) = device.response_timeout
             && line.wait == port.response_timeout
         {

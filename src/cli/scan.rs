@@ -98,8 +98,8 @@ pub struct ScanOptions {
 #[must_use]
 pub(super) fn run(
     named: &str,
-    how: &ScanOptions,
-    whom: &ServiceOptions,
+    options: &ScanOptions,
+    service: &ServiceOptions,
     language: Language,
 ) -> ExitCode {
     let lines = match lines_of(named) {
@@ -109,14 +109,14 @@ pub(super) fn run(
             return ExitCode::from(2);
         }
     };
-    let units = match how.units.as_deref().map(units_of).transpose() {
+    let units = match options.units.as_deref().map(units_of).transpose() {
         Ok(units) => units,
         Err(why) => {
             screen::print_error(&format!("{}\n", language.say(&why)));
             return ExitCode::from(2);
         }
     };
-    let kinds = match how.kinds(whom) {
+    let kinds = match options.kinds(service) {
         Ok(kinds) => kinds,
         Err(why) => {
             screen::print_error(&language.say(&why));
@@ -131,7 +131,7 @@ pub(super) fn run(
         }
     };
     let mut scan = Scan {
-        how,
+        options,
         kinds,
         units,
         interrupt,
@@ -144,7 +144,7 @@ pub(super) fn run(
     let mut is_failed = false;
     let is_many = lines.len() > 1;
     for line in &lines {
-        let scanned = scan.line(line, whom, is_many);
+        let scanned = scan.line(line, service, is_many);
         scan.progress.clear();
         match scanned {
             Ok(scanned) => all.push(scanned),
@@ -169,14 +169,14 @@ pub(super) fn run(
         let why = format!("{named}: {asked} asked, and none is there");
         screen::print_error(&format!("{}\n", language.say(&why)));
     }
-    let text = match how.json {
+    let text = match options.json {
         true => found::json(&all),
         false => found::text(&all, language),
     };
     // The reader of the output may have closed it.
     let _ = screen::write(&text);
-    if let Some(file) = &how.write {
-        match snippet::write(file, &all, how.product_key.as_deref()) {
+    if let Some(file) = &options.write {
+        match snippet::write(file, &all, options.product_key.as_deref()) {
             Ok(said) => eprintln!("{}", language.say(&said)),
             Err(why) => {
                 is_failed = true;
@@ -192,7 +192,7 @@ pub(super) fn run(
 
 impl ScanOptions {
     /// Returns the kinds of devices that are told apart.
-    fn kinds(&self, whom: &ServiceOptions) -> Result<Vec<(String, Identification)>, String> {
+    fn kinds(&self, service: &ServiceOptions) -> Result<Vec<(String, Identification)>, String> {
         if self.no_identify {
             return Ok(Vec::new());
         }
@@ -201,7 +201,7 @@ impl ScanOptions {
             Some(pattern) => settings::profile_in(pattern.as_ref(), &around)
                 .map_err(|report| format!("{report}\n"))?,
             // Without profiles a scan finds devices all the same.
-            None => settings::profiles(&self.line.config(whom), &around)
+            None => settings::profiles(&self.line.config(service), &around)
                 .or_else(|_| settings::profile_in(SHIPPED.as_ref(), &around))
                 .unwrap_or_default(),
         };
@@ -215,7 +215,7 @@ impl ScanOptions {
 
 /// A scan under way.
 struct Scan<'a> {
-    how: &'a ScanOptions,
+    options: &'a ScanOptions,
     kinds: Vec<(String, Identification)>,
     units: Option<Vec<UnitId>>,
     interrupt: Interrupt,
@@ -231,11 +231,11 @@ impl Scan<'_> {
     fn line(
         &mut self,
         named: &str,
-        whom: &ServiceOptions,
+        service: &ServiceOptions,
         is_quiet: bool,
     ) -> Result<Scanned, String> {
         let begun = self.clock.now().mono;
-        let mut line = self.how.line.find(named, whom, USUAL)?;
+        let mut line = self.options.line.find(named, service, USUAL)?;
         let is_host = match &mut line.spec {
             LineSpec::Tcp(tcp) if is_quiet => {
                 // A network of hosts, most of which are not there.
@@ -252,8 +252,8 @@ impl Scan<'_> {
             None => UNITS.map(UnitId).collect(),
         };
         let searched = Searched {
-            modbus: self.how.protocol.as_deref() != Some("dlt645"),
-            meters: self.how.protocol.as_deref() != Some("modbus") && !is_host,
+            modbus: self.options.protocol.as_deref() != Some("dlt645"),
+            meters: self.options.protocol.as_deref() != Some("modbus") && !is_host,
         };
         self.progress.about(named);
         // The first request shows who has the line.
@@ -265,7 +265,7 @@ impl Scan<'_> {
             eprintln!("{named}: {}", self.language.say(&notice));
         }
         let is_shared = line.survey.is_shared();
-        let wait = match (self.how.thorough, is_host, is_shared) {
+        let wait = match (self.options.thorough, is_host, is_shared) {
             (true, false, _) => THOROUGH_WAIT,
             (_, true, _) => BEHIND_A_HOST,
             (false, false, true) => BESIDE_POLLS,
@@ -273,7 +273,7 @@ impl Scan<'_> {
         };
         let mut scanned = Scanned::new(named, line.spec.clone(), is_shared);
         let own = line.characters();
-        scanned.only_units.clone_from(&self.how.units);
+        scanned.only_units.clone_from(&self.options.units);
         scanned.only_at = own.filter(|_| !is_host);
         let mut plan = match (is_host || is_shared || own.is_some(), &line.spec) {
             (false, LineSpec::Serial(serial)) => {
@@ -304,7 +304,7 @@ impl Scan<'_> {
             }
         }
         scanned.search = self.clock.now().mono.since(begun);
-        let is_over = self.how.no_identify || scanned.ended_early.is_some();
+        let is_over = self.options.no_identify || scanned.ended_early.is_some();
         if !is_over && !self.interrupt.came() {
             match self.identify(&mut line, &mut scanned) {
                 Ok(()) => scanned.is_identified = !self.interrupt.came(),
@@ -436,7 +436,7 @@ impl Scan<'_> {
                 } => (*unit, *at, *turnaround),
                 FoundDevice { .. } => continue,
             };
-            let least = match self.how.thorough {
+            let least = match self.options.thorough {
                 true => THOROUGH_WAIT,
                 false => IDENTIFYING.0,
             };

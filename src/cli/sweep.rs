@@ -93,47 +93,47 @@ impl SweepOptions {
 pub(super) fn run(
     port: &str,
     unit: u8,
-    how: &SweepOptions,
-    whom: &ServiceOptions,
+    options: &SweepOptions,
+    service: &ServiceOptions,
     language: Language,
 ) -> ExitCode {
-    let (first, last) = match (address(&how.from), address(&how.to)) {
+    let (first, last) = match (address(&options.from), address(&options.to)) {
         (Some(first), Some(last)) if first <= last => (first, last),
         (Some(_), Some(_)) => {
-            let of_manual = [&how.from, &how.to].map(|text| address_in_a_manual(text));
+            let of_manual = [&options.from, &options.to].map(|text| address_in_a_manual(text));
             let why = match of_manual.iter().any(Option::is_some) {
                 true => format!(
                     "--from {} --to {}: the lower address comes first; if they are numbers of a manual, leave out the digit of the table and take one off",
-                    how.from, how.to
+                    options.from, options.to
                 ),
                 false => format!(
                     "--from {} --to {}: the lower address comes first",
-                    how.from, how.to
+                    options.from, options.to
                 ),
             };
             return super::misused(why, language);
         }
         (first, _) => {
             let (option, wrong) = match first {
-                None => ("--from", &how.from),
-                Some(_) => ("--to", &how.to),
+                None => ("--from", &options.from),
+                Some(_) => ("--to", &options.to),
             };
             let why =
                 format!("{option} {wrong}: wanted an address, 0 to 65535 or 0x0000 to 0xffff");
             return super::misused(why, language);
         }
     };
-    let notes = [("--from", &how.from), ("--to", &how.to)].map(of_manual);
+    let notes = [("--from", &options.from), ("--to", &options.to)].map(of_manual);
     for note in notes.into_iter().flatten() {
         screen::print_error(&format!("{}\n", language.say(&note)));
     }
-    let mut line = match how.line.find(port, whom, USUAL) {
+    let mut line = match options.line.find(port, service, USUAL) {
         Ok(line) => line,
         Err(why) => return super::misused(why, language),
     };
     let mut sweep = Sweep::new(SweepOrder {
         unit: UnitId(unit),
-        tables: how.tables(),
+        tables: options.tables(),
         first,
         last,
         wait: line.wait,
@@ -146,10 +146,10 @@ pub(super) fn run(
         }
         sweep.stop();
     }
-    let text = match (how.json, how.csv) {
-        (true, _) => as_json(&sweep, &how.tables(), unit),
-        (_, true) => as_csv(&sweep, &how.tables()),
-        (false, false) => as_table(&sweep, &how.tables(), page(language)),
+    let text = match (options.json, options.csv) {
+        (true, _) => as_json(&sweep, &options.tables(), unit),
+        (_, true) => as_csv(&sweep, &options.tables()),
+        (false, false) => as_table(&sweep, &options.tables(), page(language)),
     };
     // The reader of the output may have closed it.
     let _ = screen::write(&text);

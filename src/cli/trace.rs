@@ -86,11 +86,16 @@ impl Outputs {
 /// Shows the trace until it ends. Exit status 1 if the service does not answer or the
 /// output cannot be written; 2 if lines and capture would mix.
 #[must_use]
-pub(super) fn run(socket: &Path, port: &str, how: &TraceOptions, language: Language) -> ExitCode {
-    let altitude = how.altitude();
+pub(super) fn run(
+    socket: &Path,
+    port: &str,
+    options: &TraceOptions,
+    language: Language,
+) -> ExitCode {
+    let altitude = options.altitude();
     // The capture is made with the first event: a port that does not exist must not overwrite
     // an earlier capture.
-    let sink = how.pcap.as_deref().map(Sink::at);
+    let sink = options.pcap.as_deref().map(Sink::at);
     if altitude.is_some() && sink.as_ref().is_some_and(Sink::is_out) {
         let text = "a capture on standard output leaves no room for lines: name a file";
         eprintln!("{}", language.say(text));
@@ -103,7 +108,7 @@ pub(super) fn run(socket: &Path, port: &str, how: &TraceOptions, language: Langu
         seen: 0,
     };
     let mut written = Ok(());
-    let lasting = how.seconds.map(Duration::from_secs);
+    let lasting = options.seconds.map(Duration::from_secs);
     let end = listen::listen(socket, port, lasting, |seen| {
         written = outputs.on(&seen);
         match written {

@@ -60,7 +60,7 @@ pub enum NameLanguage {
 /// Prints the thing model of a profile: one of the configuration, or in a file of its own. Exit
 /// status 0; 1 if an export differs, or cannot be read; 78 if there is no such profile.
 #[must_use]
-pub fn run(profile: &str, config: &Path, how: &TslOptions, language: Language) -> ExitCode {
+pub fn run(profile: &str, config: &Path, options: &TslOptions, language: Language) -> ExitCode {
     let asked = profile;
     let found = match found(profile, config) {
         Ok(found) => found,
@@ -71,14 +71,14 @@ pub fn run(profile: &str, config: &Path, how: &TslOptions, language: Language) -
     };
     let profile = &found.spec;
     let product = found.product_key.clone();
-    let key = how.product_key.clone().or(product).unwrap_or_default();
-    let readers = match how.language {
+    let key = options.product_key.clone().or(product).unwrap_or_default();
+    let readers = match options.language {
         Some(NameLanguage::En) => TitleLanguage::Any,
         Some(NameLanguage::Zh) => TitleLanguage::Chinese,
         None => language.readers(),
     };
     let model = thing_model::thing_model(profile, &key, readers);
-    match &how.check {
+    match &options.check {
         None => {
             let text = format!("{model:#}\n");
             // The reader of the output may have closed it.

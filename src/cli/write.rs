@@ -79,11 +79,17 @@ pub(super) fn write(
     socket: &Path,
     device: String,
     set: Vec<(String, Json)>,
-    how: &WriteOptions,
+    options: &WriteOptions,
     language: Language,
 ) -> ExitCode {
     let asked = find(socket, &device).and_then(|device| question_of_write(&device, &set));
-    carry_out(socket, asked, Request::Write { device, set }, how, language)
+    carry_out(
+        socket,
+        asked,
+        Request::Write { device, set },
+        options,
+        language,
+    )
 }
 
 /// Runs a service of a device. Exit status 0 if it went through.
@@ -93,7 +99,7 @@ pub(super) fn call(
     device: String,
     service: String,
     inputs: Map<String, Json>,
-    how: &WriteOptions,
+    options: &WriteOptions,
     language: Language,
 ) -> ExitCode {
     let asked =
@@ -103,7 +109,7 @@ pub(super) fn call(
         service,
         inputs,
     };
-    carry_out(socket, asked, request, how, language)
+    carry_out(socket, asked, request, options, language)
 }
 
 /// Asks the person, then the service, and prints what became of the command.
@@ -111,14 +117,14 @@ fn carry_out(
     socket: &Path,
     asked: Result<String, AnswerError>,
     request: Request,
-    how: &WriteOptions,
+    options: &WriteOptions,
     language: Language,
 ) -> ExitCode {
     let asked = match asked {
         Ok(asked) => asked,
         Err(e) => return print(Err(e), language),
     };
-    if !how.yes {
+    if !options.yes {
         match question::decide(&format!("{}? [y/N] ", language.say(&asked))) {
             Ok(Decision::Yes) => {}
             Ok(Decision::No) => {
@@ -148,7 +154,7 @@ fn carry_out(
         }
     };
     // The reader of the output may have closed it; the command was carried out all the same.
-    let _ = screen::write(&match how.json {
+    let _ = screen::write(&match options.json {
         true => format!("{:#}\n", json!(result)),
         false => language.say(&text(&request, &result)),
     });

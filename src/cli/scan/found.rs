@@ -292,10 +292,10 @@ const fn certainty(certainty: Certainty) -> &'static str {
 
 /// Writes a profile with how sure it is, in a language.
 fn sure(profile: &str, certain: Certainty, language: Language) -> String {
-    let how = language.word(certainty(certain));
+    let options = language.word(certainty(certain));
     match language {
-        Language::English => format!("{profile} ({how})"),
-        Language::Chinese => format!("{profile}（{how}）"),
+        Language::English => format!("{profile} ({options})"),
+        Language::Chinese => format!("{profile}（{options}）"),
     }
 }
 
