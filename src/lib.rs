@@ -1,4 +1,4 @@
-//! A gateway between field buses and Alibaba Cloud IoT Platform: the map of the house.
+//! A gateway between field buses and Alibaba Cloud IoT Platform. This page lists its rooms.
 //!
 //! Below are meters and modules on Modbus lines; above is an MQTT session on which each of
 //! them is a *sub-device* that is online exactly while it answers on its bus. This crate is
@@ -21,10 +21,10 @@
 //! | What is wrong, and what is to be done about it? | [`doctor`] |
 //! | What is on the wire right now? | [`trace`] |
 //! | What may be asked of the running service, and in which words? | [`control`] |
-//! | What becomes of the platform's configuration? | [`cloud::alink::remote_config`], [`app`] |
+//! | What becomes of the platform's configuration? | [`cloud::remote_config`], [`app`] |
 //! | How do bytes, files and time get in and out? | [`io`] |
 //!
-//! # The law
+//! # What may use what
 //!
 //! Only [`io`] touches the world: sockets, ttys, files, clocks, signals, tasks. (The wiring
 //! may name them too: [`app`], `main.rs`, the shells of the lab.) All other code is plain
@@ -42,7 +42,7 @@
 //! floor 2   config field fleet report thing_event cloud command control spool import   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
 //! floor 0   base                    types that every room uses
-//!           lab                     side wing: the simulated plant and platform
+//!           lab                     beside the floors: the simulated plant and platform
 //! ```
 //!
 //! # How every engine is driven

@@ -1,7 +1,7 @@
 //! Floor 6: the command line.
 //!
 //! One verb per file, or a few that are alike, which makes more than a dozen; `columns.rs`,
-//! `line.rs`, `words.rs` and `language/` are what several of them use. Verbs read the
+//! `line.rs`, `terminal_words.rs` and `language/` are what several of them use. Verbs read the
 //! configuration, call the rooms below and print; they decide nothing. Exit codes: 0 done, 1
 //! failed, 2 wrong usage, 78 the configuration is wrong (`EX_CONFIG` of sysexits.h), so that the
 //! service manager does not restart into the same mistake.

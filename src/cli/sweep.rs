@@ -34,7 +34,7 @@ use crate::spec::Table as ModbusTable;
 /// How long a device that stops answering is waited for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// After which time without a sign of life that is said where no progress is shown.
+/// After this time without a reply the tool says so, if it shows no progress.
 const FIRST_NOTICE_AFTER: Duration = Duration::from_secs(3);
 
 /// How many registers stand in a row.

@@ -1,10 +1,11 @@
-//! Floor 3: the doctor, who goes from what is seen to what is wrong.
+//! Floor 3: the doctor, which finds causes from the state of a gateway.
 //!
 //! **Decides** which causes explain the state of a gateway, how certain each is, and which few
 //! questions to the bus would decide between those that remain. **Refuses to know** how the
 //! state got here (`cli/` asks the service, a trial asks the hub) and how causes are shown.
-//! Its facts are the picture of [`crate::control`], which every client of the control socket
-//! gets: that is why the room is above that one, and needs no types of its own for them.
+//! Most of its facts are the picture of [`crate::control`], which every client of the control socket
+//! gets: that is why the room is above that one. What the picture does not have is in `facts.rs` and
+//! `observation.rs`: the files on disk, and replies to the doctor's own questions.
 //!
 //! The doctor is a function: [`examine`] takes [`Facts`] and returns [`Finding`]s. Each rule is a
 //! small function with its reasoning (`rules/`). Rules look at what is so *now*: at states, at the

@@ -2,7 +2,7 @@
 //!
 //! | room | decides |
 //! |---|---|
-//! | [`plan`] | which registers are read together, at what cost; how soon the dead are logged out |
+//! | [`plan`] | which registers are read together, at what cost; how soon a silent device is logged out |
 //! | [`schedule`] | the next request on one line, commands included, and what an overload changes |
 //! | [`polled_device`] | what one device is asked, how often, and how long a reply is waited for |
 //! | [`transaction`] | one request and its reply, on a line where bytes are all there is |
@@ -17,7 +17,9 @@
 //! | [`diagnostics`] | what is counted and what is reported to the operator |
 //!
 //! Refuses to know: sockets, ttys and clocks (`io/bus/port.rs` does what the
-//! schedule says); whether a device counts as silent (`fleet`); the cloud.
+//! schedule says); whether a device counts as silent (`fleet`); the cloud. One forecast reaches
+//! further (`plan/logout_forecast.rs`): it is made of timeouts and pauses of tries that only this
+//! room knows, and of the counts of the configuration.
 //!
 //! Contract: the port asks the [`schedule::Schedule`] for the next transaction and reports
 //! how the transaction ended; a receiver is given bytes and silences. Neither reads a clock.

@@ -112,7 +112,7 @@ pub struct Schedule {
     stretches: BTreeMap<Priority, IntervalStretch>,
     /// … and what it may take before higher priorities.
     shares: BTreeMap<Priority, Budget>,
-    /// The budget of probes: requests outside the plan, made for an unmistakable reply.
+    /// The budget of probes that read a part of a request.
     probes: Budget,
     /// Which devices seem to share their address with another …
     duplicates: DuplicateAddresses,

@@ -1,4 +1,4 @@
-//! All inputs and outputs of the coordinator, on one screen.
+//! All inputs and outputs of the coordinator.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The side wing (feature `lab`): a plant and a platform to try the gateway on.
+//! Beside the floors (feature `lab`): a plant and a platform to try the gateway on.
 //!
 //! Simulators are products here. The models, [`bus`] and [`platform`], are pure and
 //! seeded: they take what happened and the time, and return what comes back; faults can

@@ -1,4 +1,4 @@
-//! What comes of one thing that happened to a point.
+//! The values that a point hands out after one event, and how many readings it gave up.
 
 use crate::base::{Now, Value};
 

@@ -1,4 +1,4 @@
-//! Frames: the unit of a segment that is whole or worth nothing.
+//! Frames, of which a segment consists: a frame is read whole, or it is dropped.
 //!
 //! ```text
 //! frame    length of the body, u32 | CRC-32 of the length and the body, u32 | body

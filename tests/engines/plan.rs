@@ -61,7 +61,7 @@ line1: 19 % (9600 8E1; 11 devices, 5.0 requests a second; slowest request: holdi
   hall-001 and 9 more  meter    holding registers 0 to 9  2       7       10s    45.8 ms  4.6 %
   pump                 relay    coil 0                    1       0       250ms  34.1 ms  14 %
   most of it: 1 device of profile relay, 14 %
-  1 device that dies is logged out within 12.5 s, all 11 that die at once within 14.3 s (liveness: missed 3, quiet 3s to 10s)
+  1 device that falls silent is logged out within 12.5 s, all 11 that fall silent at once within 14.3 s (liveness: missed 3, quiet 3s to 10s)
 
   profile  posts as  points
   meter    int       Voltage, Energy

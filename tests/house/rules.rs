@@ -477,6 +477,10 @@ fn the_floors_rule_finds_imports_that_point_up_or_across() {
         ("src/field/plan.rs", "use super::super::cloud::Topic;"),
         ("src/hub/mod.rs", "fn f() { crate::io::clock::now(); }"),
         ("src/lab/platform.rs", "use crate::cloud::session::Session;"),
+        (
+            "src/lab/platform.rs",
+            "use crate::cloud::alink::wire::sign::sign;",
+        ),
         ("src/lab/bus.rs", "use crate::hub::Hub;"),
     ] {
         let found = floor_breaches(&file(path, breach));
@@ -491,7 +495,7 @@ fn the_floors_rule_finds_imports_that_point_up_or_across() {
             "src/field/plan.rs",
             "use crate::field::point::P; use super::evidence;",
         ),
-        ("src/lab/platform.rs", "use crate::cloud::sign::sign;"),
+        ("src/lab/platform.rs", "use crate::spec::Spec;"),
         ("src/main.rs", "use alink_gateway::cli;"),
         ("src/base/id.rs", "// see crate::hub::Hub"),
     ] {

@@ -23,7 +23,7 @@
 //! | [`wire`] | topics, bodies, codes and signatures |
 //!
 //! Each of these owns its state. A part is handed what it needs (`requests/context.rs`) and
-//! returns what it wants; none but the engine knows the others' business. `connect.rs` is
+//! returns what it wants; only the engine uses more than one of them. `connect.rs` is
 //! a file of its own because it is used before there is an engine.
 //!
 //! The log-in scheduler is in `session/scheduler.rs`. Of the engine, `inbound.rs` takes

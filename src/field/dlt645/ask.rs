@@ -58,7 +58,7 @@ pub enum MeterOperation {
     },
 }
 
-/// How a frame from the meter that was asked relates to the request.
+/// How a frame relates to the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// What was asked for.

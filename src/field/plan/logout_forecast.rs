@@ -1,4 +1,4 @@
-//! How long it takes until devices that die are logged out, from the configuration
+//! How long it takes until silent devices are logged out, from the configuration
 //! alone.
 //!
 //! A device counts as silent after `missed` tries in a row and `quiet` without an answer. Its
@@ -35,18 +35,18 @@ const KEPT_WAITING: Duration = Duration::from_secs(1);
 /// answering devices between them.
 const TAKES_PERMILLE: u32 = 1300;
 
-/// How often a unit has answered before it dies, so that what it needs is known.
+/// How often a unit has answered before it falls silent, so that what it needs is known.
 const ANSWERS: u32 = 50;
 
 /// Above this many configured tries, each further try counts as the last.
 const TRIES: u32 = 1000;
 
-/// How soon devices of one line that die are logged out.
+/// How soon silent devices of one line are logged out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutForecast {
     /// How many devices there are.
     pub devices: usize,
-    /// Within which time the slowest device that dies alone is logged out.
+    /// Within which time the slowest device that falls silent alone is logged out.
     pub one: Duration,
     /// Within which time all devices are logged out, if they die at once.
     pub all: Duration,
@@ -137,19 +137,19 @@ fn tries(port: &PortSpec, line: &LineForecast, id: DeviceId, device: &DeviceSpec
     })
 }
 
-/// `1 device that dies is logged out within 12.5 s, all 31 that die at once within
+/// `1 device that falls silent is logged out within 12.5 s, all 31 that fall silent at once within
 /// 22.1 s (liveness: missed 3, quiet 10s)`.
 impl fmt::Display for LogoutForecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |d: Duration| d.as_millis().div_ceil(100) as f64 / 10.0;
         write!(
             f,
-            "1 device that dies is logged out within {:.1} s",
+            "1 device that falls silent is logged out within {:.1} s",
             seconds(self.one)
         )?;
         if self.devices > 1 {
             let (n, all) = (self.devices, seconds(self.all));
-            write!(f, ", all {n} that die at once within {all:.1} s")?;
+            write!(f, ", all {n} that fall silent at once within {all:.1} s")?;
         }
         if self.devices > 1 && self.in_flight > 1 {
             write!(f, " with {} requests in flight", self.in_flight)?;
@@ -301,17 +301,17 @@ mod tests {
         let said = |port, n| of(&line(port, &test_meter(), n)).unwrap().to_string();
         assert_eq!(
             said(serial(9600), 31),
-            "1 device that dies is logged out within 12.5 s, all 31 that die at once within \
+            "1 device that falls silent is logged out within 12.5 s, all 31 that fall silent at once within \
              22.1 s (liveness: missed 3, quiet 10s)"
         );
         assert_eq!(
             said(tcp(), 50),
-            "1 device that dies is logged out within 12.7 s, all 50 that die at once within \
+            "1 device that falls silent is logged out within 12.7 s, all 50 that fall silent at once within \
              13.9 s with 16 requests in flight (liveness: missed 3, quiet 10s)"
         );
         assert_eq!(
             said(serial(9600), 1),
-            "1 device that dies is logged out within 12.5 s (liveness: missed 3, quiet 10s)"
+            "1 device that falls silent is logged out within 12.5 s (liveness: missed 3, quiet 10s)"
         );
     }
 }

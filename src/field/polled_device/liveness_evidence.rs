@@ -1,4 +1,4 @@
-//! THE table: what the end of a transaction proves about the device.
+//! What the end of a transaction proves about the device.
 //!
 //! No other module decides this. A refusal is proof of life: the unit had to understand the
 //! request to refuse it (Modbus Application Protocol V1.1b3 §7). A good frame of the unit

@@ -52,9 +52,9 @@ impl Budget {
         Budget::new(now, 100, 500, 0)
     }
 
-    /// Returns a full budget for probes, requests outside the plan that tell stale replies
-    /// apart or ask for a sign of life: less than a fiftieth of the clock, saved up for a
-    /// burst of faults.
+    /// Returns a full budget for probes that read a part of a request, to tell stale replies
+    /// apart or for a sign of life: less than a fiftieth of the clock, saved up for a burst of
+    /// faults.
     #[must_use]
     pub const fn for_probes(now: Mono) -> Self {
         Budget::new(now, 15, 500, 0)

@@ -63,8 +63,9 @@ pub struct Request {
 /// Why a request is made that the plan does not have at this time.
 ///
 /// The first three reasons are the need for a reply that no abandoned request could have
-/// caused ([`crate::field::stale::stale_reply`]); these requests are paid from a fiftieth of
-/// the line's time.
+/// caused ([`crate::field::stale::stale_reply`]). Probes that read a part of a request are paid
+/// from a fiftieth of the line's time; whole ones are tries or samples, which have budgets of
+/// their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// One entry of another table. Its value is dropped.

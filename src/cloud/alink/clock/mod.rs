@@ -8,8 +8,7 @@
 //! carried on by the monotonic clock, which no step of the wall clock can change.
 //!
 //! If the platform does not answer and the system is never synchronised, a wall clock later
-//! than the build of this program is believed in the end: no value at all would be worse
-//! than a value stamped by a battery clock.
+//! than the build of this program is used in the end: a value with the time of a battery clock is better than no value.
 
 pub mod events;
 

@@ -1,4 +1,4 @@
-//! What a part of the engine is handed when something happened that is its business.
+//! The time, the identities and the outbox that the engine hands to each of its parts.
 
 use crate::base::{DeviceId, Mono};
 

@@ -1,4 +1,4 @@
-//! All or nothing, isolated: the search for the device that spoils a batch.
+//! The search for the device that the platform refuses in a batch.
 //!
 //! The platform accepts a batch as a whole or refuses it as a whole. This file knows how to
 //! go on after a refusal and nothing else: no protocol, no time. A code belongs to one

@@ -8,7 +8,8 @@
 //! | `pace.rs` | how fast the gateway may send |
 //! | `isolation.rs` | the search for the device that spoils a batch |
 //!
-//! **Refuses to know** the parts that make requests.
+//! **Refuses to know** the parts that make requests. It knows replies by their topics only, to give
+//! log-ins, log-outs and all others times of their own (`pending.rs`).
 
 pub(crate) mod context;
 pub(crate) mod identities;

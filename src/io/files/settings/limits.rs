@@ -5,7 +5,7 @@
 //! and cannot open the last ports. So it is an error of the configuration, at `check`, a start,
 //! a reload and a configuration from the platform alike.
 //!
-//! **What is needed** is stated here and in no other place (`Needs::of`):
+//! **What is needed** is stated here and in no other place (`ResourceNeeds::of`):
 //!
 //! | | threads | open files |
 //! |---|---|---|
