@@ -189,7 +189,7 @@ pub enum WriteVerdict {
 }
 
 impl WriteVerdict {
-    /// Whether the command did what it was to do, as far as it was to be found out.
+    /// Returns whether the command did what it was to do, as far as it was to be found out.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         matches!(

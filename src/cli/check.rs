@@ -109,7 +109,7 @@ pub fn errors(path: &Path) -> Option<Vec<String>> {
     Some(errors).filter(|errors| !errors.is_empty())
 }
 
-/// Whether this user may not read a file that the service may be able to read.
+/// Returns whether this user may not read a file that the service may be able to read.
 fn is_closed(problem: &Problem) -> bool {
     problem.said.ends_with(&ReadFailure::Forbidden.to_string())
 }

@@ -388,7 +388,7 @@ fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
 }
 
-/// Whether the option may also stand alone.
+/// Returns whether the option may also stand alone.
 fn is_optional(arg: &Arg) -> bool {
     arg.get_num_args().is_some_and(|n| n.min_values() == 0)
 }

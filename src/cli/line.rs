@@ -330,7 +330,7 @@ fn named_as(text: &str) -> Named {
     }
 }
 
-/// Whether a line of the configuration opens what a user names.
+/// Returns whether a line of the configuration opens what a user names.
 fn opens(line: &LineSpec, meant: &Named) -> bool {
     match (line, meant) {
         (LineSpec::Serial(serial), Named::File(path)) => serial.path == *path,

@@ -115,7 +115,7 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Whether every value was read.
+    /// Returns whether every value was read.
     pub(super) fn is_whole(&self) -> bool {
         self.rows.iter().all(|row| row.why.is_none())
     }
@@ -404,8 +404,8 @@ impl Target {
         })
     }
 
-    /// Whether a reply of this device came before the request was sent: what came after it may be
-    /// another such.
+    /// Returns whether a reply of this device came before the request was sent: what came after it
+    /// may be another such.
     fn spoke_before(&self, said: &Surveyed) -> bool {
         match self.device.address {
             BusAddress::Modbus(unit) => said.units_before.contains(&unit),

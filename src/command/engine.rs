@@ -215,7 +215,7 @@ impl Commands {
         Err(CommandProblem::whole(RefusedReason::NotConfirmed(within)))
     }
 
-    /// Whether the pause of each point is over.
+    /// Returns whether the pause of each point is over.
     fn has_rested(
         &self,
         now: Mono,

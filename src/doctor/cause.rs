@@ -57,7 +57,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether this is a fault, and not only a note.
+    /// Returns whether this is a fault, and not only a note.
     #[must_use]
     pub fn is_fault(&self) -> bool {
         self.certainty != Certainty::Note

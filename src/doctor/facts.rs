@@ -175,7 +175,7 @@ impl Recent {
         }
     }
 
-    /// Whether bytes that cannot be read make up at least this share, in hundredths, of all
+    /// Returns whether bytes that cannot be read make up at least this share, in hundredths, of all
     /// transactions, and are at least so many.
     pub(super) const fn is_garbled(self, percent: u64, least: u64) -> bool {
         self.garbled >= least

@@ -41,7 +41,7 @@ pub enum BusOutcome {
 }
 
 impl BusOutcome {
-    /// Whether a device has understood the request.
+    /// Returns whether a device has understood the request.
     #[must_use]
     pub const fn is_understood(self) -> bool {
         matches!(self, BusOutcome::Answered | BusOutcome::Exception(_))

@@ -107,10 +107,10 @@ pub fn probes_wanted(facts: &Facts, findings: &[Finding]) -> Vec<ProbeRequest> {
     probes
 }
 
-/// Whether a question is to be asked after what was seen in this examination. Other settings are
-/// tried only where a device did not answer at the line's own: an adapter that takes no settings,
-/// like the virtual port of a serial server, seems to have all that it is given, and a device
-/// behind it answers at each of them.
+/// Returns whether a question is to be asked after what was seen in this examination. Other
+/// settings are tried only where a device did not answer at the line's own: an adapter that takes
+/// no settings, like the virtual port of a serial server, seems to have all that it is given, and a
+/// device behind it answers at each of them.
 #[must_use]
 pub fn is_still_wanted(probe: &ProbeRequest, seen: &[BusObservation]) -> bool {
     let mut own = seen

@@ -148,7 +148,7 @@ impl ReadRequest {
         }
     }
 
-    /// Whether the request's own RTU frame, heard back through an adapter that
+    /// Returns whether the request's own RTU frame, heard back through an adapter that
     /// echoes, has the exact shape of its reply: 8 bytes with a good checksum,
     /// whose third byte (high half of the address) reads as "three bytes
     /// follow". True for 17–24 bits from 0300h–03FFh only; the plan asks for

@@ -179,14 +179,14 @@ pub trait FrameFinder {
     /// Notes that the line has fallen silent: what is unfinished now stays unfinished.
     fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<ListeningEnd<Self::Reply>>;
 
-    /// Whether bytes are waiting for the rest of their frame.
+    /// Returns whether bytes are waiting for the rest of their frame.
     fn is_reading(&self) -> bool;
 
-    /// Whether what has come has the length of a reply: if it is no reply by now, it never will
-    /// be.
+    /// Returns whether what has come has the length of a reply: if it is no reply by now, it never
+    /// will be.
     fn is_full(&self) -> bool;
 
-    /// Whether the reply may have begun, and its rest may still come.
+    /// Returns whether the reply may have begun, and its rest may still come.
     fn may_go_on(&self) -> bool;
 
     /// Returns how many more bytes it takes at least until there can be a verdict, where that is
@@ -251,20 +251,20 @@ impl<F: FrameFinder> Receiver<F> {
         verdict
     }
 
-    /// Whether bytes are waiting for the rest of their frame.
+    /// Returns whether bytes are waiting for the rest of their frame.
     #[must_use]
     pub fn is_reading(&self) -> bool {
         self.finder.is_reading()
     }
 
-    /// Whether what has come has the length of a reply: if it is no reply by now, it never will
-    /// be.
+    /// Returns whether what has come has the length of a reply: if it is no reply by now, it never
+    /// will be.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.finder.is_full()
     }
 
-    /// Whether the reply may have begun, and its rest may still come.
+    /// Returns whether the reply may have begun, and its rest may still come.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
         self.finder.may_go_on()

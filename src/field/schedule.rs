@@ -355,8 +355,8 @@ impl Schedule {
         evidence
     }
 
-    /// Until when the line rests for the reply to this request, which may be late until then:
-    /// as long as no poll is lost by the rest. Where other devices miss as well, it is more
+    /// Returns until when the line rests for the reply to this request, which may be late until
+    /// then: as long as no poll is lost by the rest. Where other devices miss as well, it is more
     /// likely that they are dead.
     fn rests_for(&mut self, now: Mono, request: &Request, latest: Mono) -> Option<Mono> {
         let mut others = self.devices.iter().filter(|s| s.device() != request.device);
@@ -448,8 +448,8 @@ impl Schedule {
         Some(device)
     }
 
-    /// Whether a reply to this question of a survey could be the reply to an older request to a
-    /// device of the line.
+    /// Returns whether a reply to this question of a survey could be the reply to an older request
+    /// to a device of the line.
     #[must_use]
     pub fn may_be_stale(&self, question: &SurveyQuestion) -> bool {
         let Some(shape) = shape_of(question) else {
@@ -495,7 +495,7 @@ impl Schedule {
         }
     }
 
-    /// How many devices on this line have something to read.
+    /// Returns how many devices on this line have something to read.
     #[must_use]
     pub fn devices(&self) -> usize {
         self.devices.len()

@@ -262,7 +262,7 @@ impl Coordinator {
         self.thing_events.rules(&self.spec, device)
     }
 
-    /// How many events wait in memory to be delivered.
+    /// Returns how many events wait in memory to be delivered.
     #[must_use]
     pub fn waiting_events(&self) -> usize {
         self.cloud.waiting_events()

@@ -56,7 +56,8 @@ impl Upstream {
         self.least.as_ref()
     }
 
-    /// Whether more is to be sent than can be, whatever the values are, and that is not allowed.
+    /// Returns whether more is to be sent than can be, whatever the values are, and that is not
+    /// allowed.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.least.as_ref().unwrap_or(&self.sent).is_refused()

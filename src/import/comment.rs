@@ -1,6 +1,6 @@
 //! The comments of the YAML, in English; [`super::writer`] has each translated as it writes it.
 
-/// What the file is made of.
+/// Returns what the file is made of.
 #[must_use]
 pub fn imported_from(file: &str) -> String {
     format!("Imported from {file}.")

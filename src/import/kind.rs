@@ -50,7 +50,8 @@ impl FileKind {
     }
 }
 
-/// Whether the first line is a call of modpoll, the program of proconX or the one in Python.
+/// Returns whether the first line is a call of modpoll, the program of proconX or the one in
+/// Python.
 #[must_use]
 pub fn is_command(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim);

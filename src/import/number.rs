@@ -123,7 +123,7 @@ pub fn whole(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-/// Whether a spreadsheet has written the number as 1.23E+11.
+/// Returns whether a spreadsheet has written the number as 1.23E+11.
 #[must_use]
 pub fn is_scientific(text: &str) -> bool {
     let lower = text.trim().to_ascii_lowercase().replace(',', ".");

@@ -167,7 +167,7 @@ impl ImportedPoint {
         }
     }
 
-    /// Whether the other is the same point but for where it stands in the file.
+    /// Returns whether the other is the same point but for where it stands in the file.
     #[must_use]
     pub fn is_like(&self, other: &ImportedPoint) -> bool {
         let mut here = self.clone();
@@ -190,7 +190,7 @@ pub struct ImportedProfile {
 }
 
 impl ImportedProfile {
-    /// Whether its devices are meters of DL/T 645.
+    /// Returns whether its devices are meters of DL/T 645.
     #[must_use]
     pub fn is_of_meters(&self) -> bool {
         self.points

@@ -168,7 +168,7 @@ pub fn shape(text: &str, width: Option<u16>) -> Option<TypeWithOrder> {
     Some((ByteForm::Number(name), found))
 }
 
-/// Whether a word for a type means a text, with its length or without one.
+/// Returns whether a word for a type means a text, with its length or without one.
 #[must_use]
 pub fn is_text(text: &str) -> bool {
     text_type(text).is_some()
@@ -269,7 +269,7 @@ pub fn order(text: &str) -> Option<LetterOrder> {
     })
 }
 
-/// Whether the word for access allows writing; `None` if it is only written.
+/// Returns whether the word for access allows writing; `None` if it is only written.
 #[must_use]
 pub fn access(text: &str) -> Option<bool> {
     let word = normalized(text);

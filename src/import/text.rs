@@ -57,15 +57,15 @@ fn seldom_zero(bytes: &[u8]) -> bool {
     !bytes.contains(&0)
 }
 
-/// Whether most bytes at even (0) or odd (1) places are NUL, as in UTF-16 of Latin text.
+/// Returns whether most bytes at even (0) or odd (1) places are NUL, as in UTF-16 of Latin text.
 fn zeros(bytes: &[u8], odd: usize) -> bool {
     let places = bytes.iter().skip(odd).step_by(2);
     let zeros = places.clone().filter(|b| **b == 0).count();
     zeros > 0 && zeros * 2 > places.count()
 }
 
-/// Whether what is not ASCII is mostly Chinese: Western text also decodes as GB18030, to rare
-/// characters between Latin letters.
+/// Returns whether what is not ASCII is mostly Chinese: Western text also decodes as GB18030, to
+/// rare characters between Latin letters.
 fn is_chinese(text: &str) -> bool {
     let foreign = text.chars().filter(|c| !c.is_ascii());
     let common = |c: &char| matches!(c, '\u{4e00}'..='\u{9fff}' | '\u{3000}'..='\u{303f}' | '\u{ff00}'..='\u{ffef}' | '℃' | '°' | '×' | '·' | '²' | '³' | 'φ' | 'Ω' | '—' | '…' | '“' | '”');

@@ -271,7 +271,7 @@ fn type_of(point: &ImportedPoint) -> Vec<String> {
     }
 }
 
-/// Whether the point may have `unit:`: it is a number and no state.
+/// Returns whether the point may have `unit:`: it is a number and no state.
 fn has_unit(point: &ImportedPoint) -> bool {
     let is_number = match &point.source {
         ValueSource::Register(..) => matches!(point.shape, ByteForm::Number(_)),

@@ -98,7 +98,7 @@ pub enum SurveyError {
 }
 
 impl SurveyError {
-    /// Whether the service had no time, so that the same may be asked again.
+    /// Returns whether the service had no time, so that the same may be asked again.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         matches!(
@@ -146,7 +146,7 @@ impl SurveyLine {
         self.clock.now().mono
     }
 
-    /// Whether the service has the line, as far as a request has shown.
+    /// Returns whether the service has the line, as far as a request has shown.
     #[must_use]
     pub const fn is_shared(&self) -> bool {
         matches!(self.way, LineRoute::Service)

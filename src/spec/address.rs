@@ -42,7 +42,8 @@ impl BusAddress {
         }
     }
 
-    /// Whether both addresses are the same place on a line, whatever protocol is spoken there.
+    /// Returns whether both addresses are the same place on a line, whatever protocol is spoken
+    /// there.
     #[must_use]
     pub fn is_at(self, other: BusAddress) -> bool {
         match (self, other) {
@@ -55,8 +56,8 @@ impl BusAddress {
         }
     }
 
-    /// Whether a reply from `sender` can be the reply of the device at this address, which may
-    /// be a wildcard.
+    /// Returns whether a reply from `sender` can be the reply of the device at this address, which
+    /// may be a wildcard.
     #[must_use]
     pub fn means(self, sender: BusAddress) -> bool {
         match (self, sender) {

@@ -94,9 +94,9 @@ impl SurveyQuestion {
         }
     }
 
-    /// Whether no device changes anything for this question: Modbus functions 1 to 4 (read), 7
-    /// (exception status), 17 (server id), 43/14 (device identification); of DL/T 645, reading
-    /// data, its continuation, and the address (2007 §7.1 to §7.3, 1997 §7.1).
+    /// Returns whether no device changes anything for this question: Modbus functions 1 to 4
+    /// (read), 7 (exception status), 17 (server id), 43/14 (device identification); of DL/T 645,
+    /// reading data, its continuation, and the address (2007 §7.1 to §7.3, 1997 §7.1).
     #[must_use]
     pub fn is_read(&self) -> bool {
         match self {
@@ -151,7 +151,7 @@ impl SurveyReply {
     /// How many of the bytes that came are kept.
     pub const SHOWN: usize = 1024;
 
-    /// Whether nothing at all was heard.
+    /// Returns whether nothing at all was heard.
     #[must_use]
     pub fn is_silence(&self) -> bool {
         self.frames.is_empty() && self.noise == 0
@@ -180,7 +180,7 @@ pub enum HeardFrame {
 }
 
 impl HeardFrame {
-    /// Whether the frame is a refusal.
+    /// Returns whether the frame is a refusal.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -198,9 +198,9 @@ impl HeardFrame {
         }
     }
 
-    /// Whether the frame can be the answer to the question, if only a refusal: unit and function
-    /// are those that were asked, and a read has as many bytes as were asked for; or the frame is
-    /// from a meter that the address covers.
+    /// Returns whether the frame can be the answer to the question, if only a refusal: unit and
+    /// function are those that were asked, and a read has as many bytes as were asked for; or the
+    /// frame is from a meter that the address covers.
     #[must_use]
     pub fn answers(&self, question: &SurveyQuestion) -> bool {
         match (self, question) {
@@ -230,7 +230,7 @@ impl HeardFrame {
     }
 }
 
-/// Whether a PDU can be the reply to another (Modbus Application Protocol V1.1b3 §6, §7).
+/// Returns whether a PDU can be the reply to another (Modbus Application Protocol V1.1b3 §6, §7).
 fn answers_modbus(reply: &[u8], request: &[u8]) -> bool {
     match (request, reply) {
         ([asked, ..], [function, _]) if *function == asked | 0x80 => true,

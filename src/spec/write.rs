@@ -117,7 +117,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Whether the value fulfils the condition.
+    /// Returns whether the value fulfils the condition.
     #[must_use]
     pub fn holds(&self, value: &Value) -> bool {
         let Some(value) = Decimal::of(value) else {

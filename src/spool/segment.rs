@@ -180,12 +180,12 @@ impl Segment {
         &self.marks
     }
 
-    /// How many values are still to be delivered.
+    /// Returns how many values are still to be delivered.
     pub(super) fn left(&self) -> u32 {
         self.values.saturating_sub(self.marks.count())
     }
 
-    /// Whether a value need not be sent any more.
+    /// Returns whether a value need not be sent any more.
     pub(super) fn is_settled(&self, ordinal: u32) -> bool {
         self.marks.has(ordinal)
     }
@@ -319,7 +319,7 @@ impl SegmentReader {
         }
     }
 
-    /// Whether this reader reads that segment.
+    /// Returns whether this reader reads that segment.
     pub(super) fn is_of(&self, header: &Header) -> bool {
         self.header == *header
     }
@@ -373,7 +373,7 @@ impl SegmentReader {
         Step::Value(ordinal, value)
     }
 
-    /// How many bytes before `end` were not understood.
+    /// Returns how many bytes before `end` were not understood.
     fn torn(&self, end: u64) -> u64 {
         end.saturating_sub(self.offset + self.at as u64)
     }
@@ -396,7 +396,7 @@ impl SegmentReader {
     }
 }
 
-/// Which point of which device a value is of.
+/// Returns which point of which device a value is of.
 pub(super) fn point_of(reading: &StoredReading) -> (ProductKey, DeviceName, Arc<str>) {
     (
         reading.product_key.clone(),

@@ -145,7 +145,7 @@ impl ThingEvents {
             .collect();
     }
 
-    /// How many events were raised since the start.
+    /// Returns how many events were raised since the start.
     #[must_use]
     pub const fn raised(&self) -> u64 {
         self.raised

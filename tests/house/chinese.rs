@@ -394,7 +394,7 @@ fn texts(literal: &str) -> Vec<String> {
     lines.collect()
 }
 
-/// Whether words stand beside each other in it, or a word beside a value.
+/// Returns whether words stand beside each other in it, or a word beside a value.
 fn is_prose(text: &str) -> bool {
     #[derive(PartialEq)]
     enum Kind {

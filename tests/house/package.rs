@@ -68,7 +68,7 @@ fn installed() -> BTreeSet<String> {
     files
 }
 
-/// Whether a path is a file of the package, or a folder with some in it.
+/// Returns whether a path is a file of the package, or a folder with some in it.
 fn is_there(files: &BTreeSet<String>, path: &str) -> bool {
     let folder = format!("{}/", path.trim_end_matches('/'));
     files.contains(path) || files.iter().any(|file| file.starts_with(&folder))

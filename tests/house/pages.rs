@@ -78,8 +78,8 @@ fn named<'a>(page: &str, text: &'a str) -> Vec<&'a str> {
     found
 }
 
-/// Whether a page may name this: from the root, from the page's own folder, or as the end of a
-/// path of `src/` or `tests/`, for a page says once in which room it is.
+/// Returns whether a page may name this: from the root, from the page's own folder, or as the end
+/// of a path of `src/` or `tests/`, for a page says once in which room it is.
 fn is_there(all: &BTreeSet<String>, page: &str, name: &str) -> bool {
     let name = name.trim_end_matches('/');
     let beside = Path::new(page).with_file_name(name);
@@ -128,7 +128,7 @@ fn what_comments_name_is_there() {
     assert!(names > 100, "{names}");
 }
 
-/// Whether this is a path to a source file or a page, and no pattern of such.
+/// Returns whether this is a path to a source file or a page, and no pattern of such.
 fn is_file_name(word: &str) -> bool {
     let ends = [".rs", ".md"]
         .iter()

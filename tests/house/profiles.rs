@@ -98,8 +98,8 @@ fn what_is_unverified_stands_in_the_header_and_in_the_keys() {
     }
 }
 
-/// Whether a title is what the console takes as a name: it begins with a letter or a digit, and has
-/// these, blanks, hyphens and points.
+/// Returns whether a title is what the console takes as a name: it begins with a letter or a digit,
+/// and has these, blanks, hyphens and points.
 fn is_a_name(title: &str) -> bool {
     title.starts_with(char::is_alphanumeric)
         && title

@@ -178,7 +178,7 @@ fn open_to_all(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Whether the tests run as root, who alone can act as another user.
+/// Returns whether the tests run as root, who alone can act as another user.
 fn is_root() -> bool {
     let this = fs::metadata("/proc/self").unwrap();
     std::os::unix::fs::MetadataExt::uid(&this) == 0

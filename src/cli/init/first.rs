@@ -188,8 +188,8 @@ impl FirstConfiguration {
         open.map(|(key, _)| (*key).to_owned()).collect()
     }
 
-    /// Whether the first device can be a part of the configuration: its port and its product are
-    /// known.
+    /// Returns whether the first device can be a part of the configuration: its port and its
+    /// product are known.
     fn has_device(&self) -> bool {
         let product = self.device.as_ref().and_then(|d| d.product_key.as_ref());
         product.is_some() && self.port.is_some()

@@ -6,18 +6,18 @@ const CLOSING: &str = "，。、；：？！”’）》】〉」』…—·,.;:
 /// Characters that do not end a line: marks that open stay with what is behind them.
 const OPENING: &str = "“‘（《【〈「『([{";
 
-/// Whether a character is an ideograph: text of these has no blanks between words (Unicode
+/// Returns whether a character is an ideograph: text of these has no blanks between words (Unicode
 /// Standard, chapter 18; the blocks that Chinese uses).
 fn is_ideograph(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}' | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{323AF}')
 }
 
-/// Whether a character is a mark of Chinese punctuation.
+/// Returns whether a character is a mark of Chinese punctuation.
 fn is_chinese_mark(c: char) -> bool {
     matches!(c, '\u{3000}'..='\u{303F}' | '\u{FF01}'..='\u{FF0F}' | '\u{FF1A}'..='\u{FF1F}' | '“' | '”' | '‘' | '’')
 }
 
-/// Whether a line may be broken between two characters without a blank between them.
+/// Returns whether a line may be broken between two characters without a blank between them.
 pub(crate) fn may_break(before: char, after: char) -> bool {
     let is_chinese = |c| is_ideograph(c) || is_chinese_mark(c);
     (is_chinese(before) || is_chinese(after))

@@ -61,8 +61,8 @@ pub(super) fn letters(text: &str) -> usize {
     text.chars().filter(|c| c.is_alphabetic()).count()
 }
 
-/// Whether this is a number as the program writes it: `1,234`, `0.5`, `-40`, `500ms`, `no`, or a
-/// range of two.
+/// Returns whether this is a number as the program writes it: `1,234`, `0.5`, `-40`, `500ms`, `no`,
+/// or a range of two.
 pub(super) fn is_number(text: &str) -> bool {
     if let Some((least, most)) = text.split_once(" to ") {
         return is_number(least) && is_number(most);
@@ -213,7 +213,7 @@ impl Template {
     }
 }
 
-/// Whether each bracket and quote that is opened in a text is closed in it.
+/// Returns whether each bracket and quote that is opened in a text is closed in it.
 fn is_balanced(text: &str) -> bool {
     let count = |wanted: char| text.matches(wanted).count();
     let pairs = [('(', ')'), ('[', ']'), ('{', '}')];

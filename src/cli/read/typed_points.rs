@@ -42,7 +42,7 @@ struct TypedGroup {
 }
 
 impl TypedGroup {
-    /// Whether it is an identifier of DL/T 645 without a format.
+    /// Returns whether it is an identifier of DL/T 645 without a format.
     fn lacks_format(&self) -> bool {
         let is_id = |(key, value): &(String, String)| {
             key == "data" && value.bytes().all(|b| b.is_ascii_hexdigit())
@@ -409,7 +409,8 @@ fn beyond(group: &TypedGroup) -> String {
     )
 }
 
-/// Whether a text is the path of a file: a device file that is taken for the name of a device.
+/// Returns whether a text is the path of a file: a device file that is taken for the name of a
+/// device.
 pub(super) fn is_path(text: &str) -> bool {
     Path::new(text).is_absolute()
 }

@@ -291,7 +291,7 @@ impl Connector {
     }
 }
 
-/// Whether another gateway with our certificate cannot be the cause.
+/// Returns whether another gateway with our certificate cannot be the cause.
 const fn is_the_lines_fault(why: &LinkDown) -> bool {
     match why {
         LinkDown::Unreachable(_)

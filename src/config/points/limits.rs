@@ -53,7 +53,8 @@ pub(super) fn check(s: &Section<'_>, measure: &Measure, is_one: bool, notes: &mu
     }
 }
 
-/// Whether the number is a moment, whose values are not compared with its limits as numbers are.
+/// Returns whether the number is a moment, whose values are not compared with its limits as numbers
+/// are.
 const fn is_date(measure: &Measure) -> bool {
     matches!(measure.number_type, Some(NumberType::Date(_)))
 }

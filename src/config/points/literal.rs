@@ -130,7 +130,7 @@ fn can_be(number: Decimal, of: DataType, titles: Option<&States>) -> bool {
     }
 }
 
-/// Whether the texts of this point are the digits of numbers.
+/// Returns whether the texts of this point are the digits of numbers.
 fn has_digits(point: NamedPoint<'_>) -> bool {
     point.spec.codec.number_type() == Some(NumberType::Text)
 }

@@ -149,7 +149,7 @@ impl ValueDefaults {
     }
 }
 
-/// Whether a factor or an addend is written with a decimal point.
+/// Returns whether a factor or an addend is written with a decimal point.
 fn has_point(s: &Section<'_>) -> bool {
     let point = |key: &&str| {
         let node = s.node(key).map(|n| &n.is);

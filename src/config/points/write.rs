@@ -309,7 +309,7 @@ impl WriteDraft<'_> {
     }
 }
 
-/// Whether values of these types can be the same.
+/// Returns whether values of these types can be the same.
 const fn alike(a: DataType, b: DataType) -> bool {
     const fn is_number(of: DataType) -> bool {
         matches!(

@@ -70,7 +70,7 @@ impl Protocol {
     }
 }
 
-/// Whether a device answers now.
+/// Returns whether a device answers now.
 fn answers(device: &Device) -> bool {
     matches!(device.life, BusState::Alive | BusState::Probation)
 }

@@ -101,7 +101,7 @@ pub fn examine(facts: &Facts, scope: &DoctorScope) -> Vec<Finding> {
     all
 }
 
-/// Whether a cause with this subject may have an effect on what is asked about.
+/// Returns whether a cause with this subject may have an effect on what is asked about.
 fn concerns(facts: &Facts, scope: &DoctorScope, subject: &Subject) -> bool {
     let port_of = |name: &str| {
         facts

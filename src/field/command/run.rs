@@ -151,12 +151,12 @@ impl CommandRun {
         self.until
     }
 
-    /// Whether a reply to a request that is sent now comes in time, if one comes.
+    /// Returns whether a reply to a request that is sent now comes in time, if one comes.
     pub(crate) fn has_time(&self, now: Mono) -> bool {
         now + self.reply_timeout <= self.until
     }
 
-    /// Whether a request of it has been sent.
+    /// Returns whether a request of it has been sent.
     pub(crate) const fn is_begun(&self) -> bool {
         self.is_begun
     }
@@ -190,7 +190,7 @@ impl CommandRun {
         }
     }
 
-    /// Whether newer commands are to write all that it was to write.
+    /// Returns whether newer commands are to write all that it was to write.
     pub(crate) fn is_overtaken(&self) -> bool {
         let overtaken = TargetProgress::Ended(WriteVerdict::Refused(RefusedReason::Overtaken));
         !self.progress.is_empty() && self.progress.iter().all(|p| *p == overtaken)
@@ -591,7 +591,7 @@ fn refusal(end: CommandEnd) -> Option<RefusedReason> {
     }
 }
 
-/// Whether both values are the same to the platform: a whole number may come signed or not.
+/// Returns whether both values are the same to the platform: a whole number may come signed or not.
 fn is_same(read: &Value, wanted: &Value) -> bool {
     match (Decimal::of(read), Decimal::of(wanted)) {
         (Some(a), Some(b)) => a.compare(b).is_eq(),

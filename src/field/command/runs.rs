@@ -207,7 +207,7 @@ impl CommandRuns {
         waits.chain(limits).min_by_key(|(at, _)| *at)
     }
 
-    /// Whether there are commands.
+    /// Returns whether there are commands.
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty() && self.ends.is_empty()
     }

@@ -407,8 +407,8 @@ fn join_read(
 }
 
 impl EntryWrite {
-    /// Whether the next write may be made in the same request: it goes on where this one ends,
-    /// or writes other bits of the same register.
+    /// Returns whether the next write may be made in the same request: it goes on where this one
+    /// ends, or writes other bits of the same register.
     fn joins(&self, next: &EntryWrite, requests: WriteRequests) -> bool {
         if requests.functions == WriteFunctions::Single && !self.is_same_register(next) {
             return false;

@@ -69,7 +69,7 @@ impl FloatBytes {
     }
 }
 
-/// Whether values of this kind are floats of four or eight bytes.
+/// Returns whether values of this kind are floats of four or eight bytes.
 #[must_use]
 pub fn is_float(codec: &Codec) -> bool {
     float_of(codec).is_some()

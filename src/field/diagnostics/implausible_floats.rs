@@ -233,8 +233,8 @@ impl Point {
         times * u32::from(IMPLAUSIBLE_SHARE) >= u32::from(self.readings)
     }
 
-    /// Whether all of several different readings were implausible as they were read, and would
-    /// have been ordinary in this order.
+    /// Returns whether all of several different readings were implausible as they were read, and
+    /// would have been ordinary in this order.
     fn is_ordinary_in(&self, order: Endianness) -> bool {
         let all = |bits: u8| bits.count_ones() == u32::from(self.readings);
         self.different >= LEAST_DIFFERENT

@@ -90,15 +90,15 @@ pub struct ErrorWord {
 }
 
 impl ErrorWord {
-    /// Whether the meter says that it does not have what was asked for: the same bit in both
-    /// editions.
+    /// Returns whether the meter says that it does not have what was asked for: the same bit in
+    /// both editions.
     #[must_use]
     pub const fn says_no_such_datum(self) -> bool {
         self.bits & 0x02 != 0
     }
 
-    /// Whether the meter says that the password is wrong, or that it is not to be written to now
-    /// (2007): the same bit in both editions.
+    /// Returns whether the meter says that the password is wrong, or that it is not to be written
+    /// to now (2007): the same bit in both editions.
     #[must_use]
     pub const fn says_not_authorised(self) -> bool {
         self.bits & 0x04 != 0
@@ -168,7 +168,7 @@ impl MeterRequest {
         }
     }
 
-    /// Whether the request sets a datum.
+    /// Returns whether the request sets a datum.
     #[must_use]
     pub const fn is_write(&self) -> bool {
         matches!(self.operation, MeterOperation::Write { .. })

@@ -45,19 +45,19 @@ const SHIFT: u8 = 0x33;
 pub struct Control(pub u8);
 
 impl Control {
-    /// Whether the frame comes from a meter, not from a master.
+    /// Returns whether the frame comes from a meter, not from a master.
     #[must_use]
     pub const fn is_reply(self) -> bool {
         self.0 & 0x80 != 0
     }
 
-    /// Whether the meter refuses; the data of the frame is an error word then.
+    /// Returns whether the meter refuses; the data of the frame is an error word then.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
         self.0 & 0x40 != 0
     }
 
-    /// Whether another frame is needed for the rest.
+    /// Returns whether another frame is needed for the rest.
     #[must_use]
     pub const fn has_more(self) -> bool {
         self.0 & 0x20 != 0

@@ -96,7 +96,8 @@ impl FrameFinder for Finder {
         !self.unread.is_empty()
     }
 
-    /// Whether the frame at the head of the unread bytes is as long as its length field says.
+    /// Returns whether the frame at the head of the unread bytes is as long as its length field
+    /// says.
     fn is_full(&self) -> bool {
         !matches!(head(&self.unread), Head::Unfinished)
     }

@@ -26,7 +26,7 @@ struct TargetNumber {
 }
 
 impl TargetNumber {
-    /// Whether this value is exactly what is wanted.
+    /// Returns whether this value is exactly what is wanted.
     fn is(self, value: &Value) -> bool {
         let order = Exact::of(value).and_then(|n| n.against(self.value));
         order.is_some_and(Ordering::is_eq)
@@ -247,7 +247,7 @@ fn others<'a>(
     })
 }
 
-/// Whether the registers are read as exactly the value that is wanted.
+/// Returns whether the registers are read as exactly the value that is wanted.
 fn is_read(registers: &Registers<'_>, wanted: TargetNumber) -> bool {
     registers.value().is_ok_and(|value| wanted.is(&value))
 }

@@ -50,7 +50,7 @@ impl Echo {
         }
     }
 
-    /// Whether something that was sent has not come back yet.
+    /// Returns whether something that was sent has not come back yet.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.back < self.expected.len()

@@ -83,7 +83,7 @@ pub fn open(frame: &[u8]) -> Option<(UnitId, Vec<u8>)> {
     fits.then(|| (UnitId(*unit), pdu.to_vec()))
 }
 
-/// Whether a frame begins with this character.
+/// Returns whether a frame begins with this character.
 const fn starts(byte: u8) -> bool {
     matches!(byte, b':' | b'>')
 }
@@ -155,13 +155,13 @@ impl FrameFinder for Finder {
         std::mem::take(&mut self.spoiled).then_some(ListeningEnd::Spoiled)
     }
 
-    /// Whether characters are waiting for the rest of their frame, or for the silence that
+    /// Returns whether characters are waiting for the rest of their frame, or for the silence that
     /// shows what they were.
     fn is_reading(&self) -> bool {
         !self.line.is_empty() || self.stray > 0
     }
 
-    /// Whether no frame is being read.
+    /// Returns whether no frame is being read.
     fn is_full(&self) -> bool {
         self.line.is_empty()
     }
@@ -253,7 +253,7 @@ impl Finder {
     }
 }
 
-/// Whether a frame that was not asked for can only be its unit's own reply. Requests of
+/// Returns whether a frame that was not asked for can only be its unit's own reply. Requests of
 /// another master, and a gateway's exception in the name of a unit that it cannot reach (0Ah,
 /// 0Bh), prove nothing about the unit.
 fn is_reply(unit: UnitId, pdu: &[u8]) -> bool {

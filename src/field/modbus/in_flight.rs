@@ -131,7 +131,7 @@ impl InFlight {
         self.window
     }
 
-    /// Whether the next two requests are to be sent together, for a trial.
+    /// Returns whether the next two requests are to be sent together, for a trial.
     #[must_use]
     pub fn wants_trial(&self, now: Mono) -> bool {
         let again = |since: Mono| now.since(since) >= RETRY;
@@ -142,7 +142,7 @@ impl InFlight {
             && (self.most > 1 || self.slow_since.is_some_and(again))
     }
 
-    /// Whether a request that failed may have failed because of the others in flight: the
+    /// Returns whether a request that failed may have failed because of the others in flight: the
     /// window has not proved itself.
     #[must_use]
     pub fn is_on_probation(&self) -> bool {

@@ -147,7 +147,7 @@ impl FrameFinder for Finder {
         !self.unread.is_empty()
     }
 
-    /// Whether as many bytes have come as the reply has whose beginning they match.
+    /// Returns whether as many bytes have come as the reply has whose beginning they match.
     fn is_full(&self) -> bool {
         self.unread.len() >= self.least()
     }

@@ -219,7 +219,7 @@ impl Stream {
         self.sort(true)
     }
 
-    /// Whether bytes wait for the bytes that follow them, or for [`Stream::silence`].
+    /// Returns whether bytes wait for the bytes that follow them, or for [`Stream::silence`].
     #[must_use]
     pub fn is_reading(&self) -> bool {
         !self.unread.is_empty()
@@ -350,7 +350,7 @@ impl Stream {
     }
 }
 
-/// Whether this exception is the gateway's: 0Ah and 0Bh do not come from the unit.
+/// Returns whether this exception is the gateway's: 0Ah and 0Bh do not come from the unit.
 fn is_gateway_refusal(pdu: &[u8]) -> bool {
     matches!(pdu, [0x80..=0xFF, 0x0A | 0x0B])
 }

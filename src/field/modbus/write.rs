@@ -76,8 +76,8 @@ impl Entries {
         }
     }
 
-    /// Whether one request can carry the entries from `start` on: at least one, no more than
-    /// the standard allows, none behind the last address.
+    /// Returns whether one request can carry the entries from `start` on: at least one, no more
+    /// than the standard allows, none behind the last address.
     #[must_use]
     pub const fn fit(&self, start: u16) -> bool {
         let most = match self {
@@ -145,7 +145,7 @@ impl Write {
         }
     }
 
-    /// Whether the reply is the request, byte for byte.
+    /// Returns whether the reply is the request, byte for byte.
     #[must_use]
     pub const fn is_mirrored(&self) -> bool {
         match self.entries {
@@ -313,8 +313,8 @@ impl ModbusRequest {
         }
     }
 
-    /// Whether the reply is the request, byte for byte: an echo of the adapter cannot be told
-    /// from the reply.
+    /// Returns whether the reply is the request, byte for byte: an echo of the adapter cannot be
+    /// told from the reply.
     #[must_use]
     pub const fn is_mirrored(&self) -> bool {
         match self {

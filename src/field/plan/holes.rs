@@ -47,8 +47,8 @@ pub type Holes = BTreeSet<Hole>;
 /// The most holes of one kind of device; a kind with more is not read across anything at all.
 pub const MOST: usize = 256;
 
-/// Whether this code refuses a read of several entries for its addresses: the address is not
-/// there, or (as some devices use it) this many entries cannot be read (Modbus Application
+/// Returns whether this code refuses a read of several entries for its addresses: the address is
+/// not there, or (as some devices use it) this many entries cannot be read (Modbus Application
 /// Protocol V1.1b3 §7, codes 02 and 03).
 #[must_use]
 pub const fn speaks_of_addresses(code: u8) -> bool {
@@ -203,7 +203,7 @@ impl HoleSearch {
         granted(&of.left) && granted(&of.right)
     }
 
-    /// Whether no request of the search is left to make.
+    /// Returns whether no request of the search is left to make.
     pub(crate) fn is_over(&self) -> bool {
         self.open.is_empty()
     }
@@ -214,7 +214,7 @@ impl HoleSearch {
         self.failed_otherwise = true;
     }
 
-    /// Whether something in the search failed in that way.
+    /// Returns whether something in the search failed in that way.
     pub(crate) const fn failed_otherwise(&self) -> bool {
         self.failed_otherwise
     }

@@ -317,7 +317,7 @@ fn wire(cost: Cost, bytes: usize) -> Duration {
     cost.with_turnaround(Duration::ZERO).of_bytes(5, 2 + bytes)
 }
 
-/// Whether these points may share a request: the rules, written down once more and
+/// Returns whether these points may share a request: the rules, written down once more and
 /// differently.
 fn allowed(p: &ProfileSpec, limits: &PlanLimits<'_>, points: &[u16]) -> bool {
     let at = |i: &u16| span_of(p, *i).unwrap();

@@ -221,7 +221,8 @@ impl AdaptivePlan {
         plan_of(profile, &terms, wanted)
     }
 
-    /// Whether this request is longer than the requests that the device was found to answer.
+    /// Returns whether this request is longer than the requests that the device was found to
+    /// answer.
     fn is_too_long(&self, block: &ReadBlock) -> bool {
         let limit = self.limit.as_ref();
         limit.is_some_and(|l| block.points.len() > 1 && bytes_of(block) > Some(l.bytes))
@@ -540,7 +541,7 @@ impl PolledDevice {
         self.replan(now);
     }
 
-    /// Whether some other request of as many entries does not fail.
+    /// Returns whether some other request of as many entries does not fail.
     fn answers_as_many(&self, table: Table, entries: u32) -> bool {
         let fine = self.slots.iter().filter(|s| s.failing().is_none());
         let bytes = bytes_for(table, entries);

@@ -39,23 +39,23 @@ impl PolledDevice {
         }
     }
 
-    /// Whether the device's replies carry no number by a standard.
+    /// Returns whether the device's replies carry no number by a standard.
     pub(in crate::field) const fn has_unaddressed_replies(&self) -> bool {
         self.trust.has_unaddressed_replies()
     }
 
-    /// Whether some reply of the device could be another device's.
+    /// Returns whether some reply of the device could be another device's.
     pub(in crate::field) fn shares_reply_class(&self) -> bool {
         self.reply_classes.iter().any(Option::is_some)
     }
 
-    /// Whether the reply to this block could be another device's.
+    /// Returns whether the reply to this block could be another device's.
     pub(super) fn is_alike(&self, block: &ReadBlock) -> bool {
         let class = self.shared_reply_class(block);
         class.is_some_and(|class| self.shared_stale.covers(class))
     }
 
-    /// Until when a try of the device would cost others more than it is worth.
+    /// Returns until when a try of the device would cost others more than it is worth.
     pub(super) fn defers_to_others_until(&self, now: Mono) -> Option<Mono> {
         let block = self.slots.get(self.attempt(now)?.slot())?.block();
         let class = self.shared_reply_class(block)?;

@@ -153,7 +153,7 @@ impl PolledDevice {
         self.slots.iter().position(fine)
     }
 
-    /// Whether some reply of this device will be unmistakable before long.
+    /// Returns whether some reply of this device will be unmistakable before long.
     pub(super) fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
         let soon = now + self.reply_wait.most().saturating_mul(RECOVERY);
         let comes = |s: &PollSlot| {

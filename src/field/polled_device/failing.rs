@@ -97,7 +97,7 @@ impl Failing {
         self.times
     }
 
-    /// Whether the request is set aside.
+    /// Returns whether the request is set aside.
     pub(crate) const fn is_set_aside(&self) -> bool {
         self.set_aside
     }
@@ -107,7 +107,7 @@ impl Failing {
         self.set_aside = true;
     }
 
-    /// Whether the points were reported to the operator.
+    /// Returns whether the points were reported to the operator.
     pub(crate) const fn is_told(&self) -> bool {
         self.told
     }
@@ -153,7 +153,7 @@ impl Failing {
         self.last + soon.max(rarely).max(least)
     }
 
-    /// Whether the request may be made out of turn, for a reason that concerns its device:
+    /// Returns whether the request may be made out of turn, for a reason that concerns its device:
     /// the first time at once, later after one minute, two, four and so on since it last
     /// failed.
     pub(crate) fn may_retry_early(&mut self, now: Mono) -> bool {

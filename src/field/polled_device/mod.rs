@@ -213,12 +213,12 @@ impl PolledDevice {
         }
     }
 
-    /// How many misses came in a row; while there are any, only one cheap request is tried.
+    /// Returns how many misses came in a row; while there are any, only one cheap request is tried.
     pub(super) const fn misses(&self) -> u32 {
         self.retries.misses()
     }
 
-    /// Whether the device itself is in doubt: only one request at a time is tried then.
+    /// Returns whether the device itself is in doubt: only one request at a time is tried then.
     pub(super) fn is_in_doubt(&self) -> bool {
         let others = self.slots.iter().filter(|s| s.failing().is_none()).count();
         if others == 0 && self.slots.iter().all(PollSlot::is_set_aside) {
@@ -247,12 +247,12 @@ impl PolledDevice {
         self.retries.rank(now)
     }
 
-    /// Whether the next try is to confirm a silence that has just begun.
+    /// Returns whether the next try is to confirm a silence that has just begun.
     pub(super) const fn is_urgent(&self) -> bool {
         self.retries.is_urgent()
     }
 
-    /// Whether the device never proved that it lives.
+    /// Returns whether the device never proved that it lives.
     pub(super) const fn is_stranger(&self) -> bool {
         self.retries.is_stranger()
     }
@@ -302,7 +302,7 @@ impl PolledDevice {
         }
     }
 
-    /// Whether a reply of this shape that came now could be the reply to an older request.
+    /// Returns whether a reply of this shape that came now could be the reply to an older request.
     pub(super) fn may_be_stale(&self, shape: ReplyShape) -> bool {
         self.trust.is_doubtful(shape) || self.trust.doubts_refusal(shape)
     }
@@ -318,7 +318,7 @@ impl PolledDevice {
         self.trust.survey_missed(now, shape, waited);
     }
 
-    /// Whether its replies carry the number of their request.
+    /// Returns whether its replies carry the number of their request.
     pub(super) const fn numbers_replies(&self) -> bool {
         self.trust.is_numbered()
     }
@@ -354,7 +354,7 @@ impl PolledDevice {
         }
     }
 
-    /// Whether this request is expected to fail, so that it is made when there is time for
+    /// Returns whether this request is expected to fail, so that it is made when there is time for
     /// it: where replies come late, this includes a request that got no reply once.
     pub(super) fn is_rare(&self, slot: &PollSlot) -> bool {
         let failing = slot.failing();
@@ -383,7 +383,7 @@ impl PolledDevice {
         ready.max(self.free_at(now)).max(retry)
     }
 
-    /// Whether a reply of the unit that was not waited for can be the late one.
+    /// Returns whether a reply of the unit that was not waited for can be the late one.
     pub(super) fn has_reply_outstanding(&self) -> bool {
         self.trust.has_reply_outstanding()
     }
@@ -436,14 +436,14 @@ impl PolledDevice {
             .cost_without_reply(now, slot, self.reply_timeout(slot.block()))
     }
 
-    /// Until when the late reply to this request, which got no reply in time, may spoil other
-    /// replies.
+    /// Returns until when the late reply to this request, which got no reply in time, may spoil
+    /// other replies.
     pub(super) fn may_interrupt_until(&self, now: Mono, request: &Request) -> Option<Mono> {
         self.reply_wait.may_interrupt_until(now, request.asked)
     }
 
-    /// Until when a late reply may come to this request, which got no reply in time, if it is
-    /// not known yet whether the unit is late or says nothing.
+    /// Returns until when a late reply may come to this request, which got no reply in time, if it
+    /// is not known yet whether the unit is late or says nothing.
     pub(super) fn may_be_late_until(&self, request: &Request) -> Option<Mono> {
         let slot = self.slots.get(request.block)?;
         let asked = slot.block().address == request.address;

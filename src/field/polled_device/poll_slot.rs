@@ -86,7 +86,7 @@ impl PollSlot {
         self.took = Some(self.took.map_or(took, |mean| (mean * 7 + took) / 8));
     }
 
-    /// Whether the line keeps the request waiting although it could be served.
+    /// Returns whether the line keeps the request waiting although it could be served.
     pub(crate) const fn is_waiting(&self) -> bool {
         self.waits.is_some()
     }
@@ -101,13 +101,14 @@ impl PollSlot {
         self.due + self.block.interval
     }
 
-    /// Whether the request fails while its device proves that it lives, and is made rarely
+    /// Returns whether the request fails while its device proves that it lives, and is made rarely
     /// for that reason.
     pub(crate) fn is_set_aside(&self) -> bool {
         self.failing.as_ref().is_some_and(Failing::is_set_aside)
     }
 
-    /// Whether the request is expected to fail, so that it is made when there is time for it.
+    /// Returns whether the request is expected to fail, so that it is made when there is time for
+    /// it.
     pub(crate) fn is_rare(&self) -> bool {
         self.failures() >= DOUBTED && !self.asks_for_return
     }
@@ -264,7 +265,7 @@ impl PollSlot {
         self.waits = self.waits.map(|since| since + by);
     }
 
-    /// Whether the request has waited for a whole interval.
+    /// Returns whether the request has waited for a whole interval.
     pub(crate) fn is_overdue(&self, now: Mono) -> bool {
         self.waits
             .is_some_and(|since| now.since(since) >= self.block.interval)

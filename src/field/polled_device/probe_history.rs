@@ -60,18 +60,18 @@ impl ProbeHistory {
         }
     }
 
-    /// Whether a probe may be made of a device that last answered at this time. After a probe
-    /// that got no reply the request itself is made.
+    /// Returns whether a probe may be made of a device that last answered at this time. After a
+    /// probe that got no reply the request itself is made.
     pub(super) fn may_follow(&self, answered: Option<Mono>) -> bool {
         self.missed.is_none() || self.missed < answered
     }
 
-    /// Whether a probe of another table is of use.
+    /// Returns whether a probe of another table is of use.
     pub(super) fn may_ask_another_table(&self, now: Mono) -> bool {
         self.other_table.may_be_made(now)
     }
 
-    /// Whether a request for one register more than wanted is of use.
+    /// Returns whether a request for one register more than wanted is of use.
     pub(super) fn may_ask_for_more(&self, now: Mono) -> bool {
         self.longer.may_be_made(now)
     }

@@ -40,12 +40,12 @@ pub(super) struct ReplyCertainty {
 }
 
 impl ReplyCertainty {
-    /// Whether the request was made among replies to others.
+    /// Returns whether the request was made among replies to others.
     pub(super) const fn is_among_others(self) -> bool {
         self.among_others
     }
 
-    /// Whether a refusal can only be that of this request.
+    /// Returns whether a refusal can only be that of this request.
     pub(super) const fn is_refusal_pinned(self) -> bool {
         self.pinned
     }
@@ -100,12 +100,12 @@ impl ReplyTrust {
 
     // What may be asked, and when.
 
-    /// Whether replies carry the number of their request.
+    /// Returns whether replies carry the number of their request.
     pub(super) const fn is_numbered(&self) -> bool {
         self.numbered
     }
 
-    /// Whether replies do not even name their sender.
+    /// Returns whether replies do not even name their sender.
     pub(super) const fn has_unaddressed_replies(&self) -> bool {
         self.unaddressed
     }
@@ -120,22 +120,22 @@ impl ReplyTrust {
         self.answered
     }
 
-    /// Whether a reply of this shape could be an older request's.
+    /// Returns whether a reply of this shape could be an older request's.
     pub(super) fn is_doubtful(&self, shape: ReplyShape) -> bool {
         !self.numbered && self.stale.covers(shape)
     }
 
-    /// Whether a refusal of a request of this shape could be an older request's.
+    /// Returns whether a refusal of a request of this shape could be an older request's.
     pub(super) fn doubts_refusal(&self, shape: ReplyShape) -> bool {
         !self.numbered && self.stale.covers_refusal(shape.refusal())
     }
 
-    /// Whether a request made now is made among replies to others.
+    /// Returns whether a request made now is made among replies to others.
     pub(super) fn is_among_others(&self, now: Mono) -> bool {
         !self.numbered && self.stale.is_among_others(now)
     }
 
-    /// Whether a reply of the unit that was not waited for can be the late one.
+    /// Returns whether a reply of the unit that was not waited for can be the late one.
     pub(super) fn has_reply_outstanding(&self) -> bool {
         self.numbered || !self.stale.is_clear()
     }
@@ -181,7 +181,7 @@ impl ReplyTrust {
         Some(clear.max(free.unwrap_or(now)))
     }
 
-    /// Until when copies of what the device sent may come.
+    /// Returns until when copies of what the device sent may come.
     pub(super) fn copies_until(&self, now: Mono) -> Mono {
         now + self.stale.copies_for(self.timeout)
     }
@@ -223,7 +223,7 @@ impl ReplyTrust {
         tells
     }
 
-    /// Whether the frame that came in place of the reply can be the reply to an abandoned
+    /// Returns whether the frame that came in place of the reply can be the reply to an abandoned
     /// request.
     pub(super) fn is_late(&self, outcome: &Outcome) -> bool {
         match outcome {

@@ -52,7 +52,7 @@ impl ReplyWait {
         self.late_within = late;
     }
 
-    /// Whether late replies are reckoned with on the line.
+    /// Returns whether late replies are reckoned with on the line.
     pub(super) const fn reckons_with_late(&self) -> bool {
         self.late_within.is_some()
     }
@@ -116,7 +116,7 @@ impl ReplyWait {
             .max(late.unwrap_or_default())
     }
 
-    /// Whether it is not known yet if this request got no reply because the reply is late.
+    /// Returns whether it is not known yet if this request got no reply because the reply is late.
     fn may_be_late(&self, slot: &PollSlot) -> bool {
         let is_new = match slot.failures() {
             1 => true,
@@ -126,15 +126,15 @@ impl ReplyWait {
         is_new && !self.numbered
     }
 
-    /// Until when the late reply to a request that was made at `asked` and got no reply in
+    /// Returns until when the late reply to a request that was made at `asked` and got no reply in
     /// time may spoil other replies.
     pub(super) fn may_interrupt_until(&self, now: Mono, asked: Mono) -> Option<Mono> {
         let until = self.late_within(now).map(|late| asked + late);
         until.filter(|until| *until > now)
     }
 
-    /// Until when a late reply may come to this request, which was made at `asked` and got no
-    /// reply in time, if it is not known yet whether the unit is late or says nothing.
+    /// Returns until when a late reply may come to this request, which was made at `asked` and got
+    /// no reply in time, if it is not known yet whether the unit is late or says nothing.
     pub(super) fn may_be_late_until(&self, slot: &PollSlot, asked: Mono) -> Option<Mono> {
         let latest = self.late_within.unwrap_or(self.timeout.latest());
         self.may_be_late(slot).then(|| asked + latest)

@@ -75,28 +75,29 @@ impl Retries {
         self.whole.failures()
     }
 
-    /// Whether the device never proved that it lives.
+    /// Returns whether the device never proved that it lives.
     pub(super) const fn is_stranger(&self) -> bool {
         self.proved.is_none()
     }
 
-    /// Whether the device proved that it lives after this time; `None`: whether it ever did.
+    /// Returns whether the device proved that it lives after this time; `None`: whether it ever
+    /// did.
     pub(super) fn proved_after(&self, since: Option<Mono>) -> bool {
         self.proved > since
     }
 
-    /// Whether the next try is to confirm a silence that has just begun.
+    /// Returns whether the next try is to confirm a silence that has just begun.
     pub(super) const fn is_urgent(&self) -> bool {
         !self.is_stranger() && !self.is_confirmed()
     }
 
-    /// Whether the silence of the device was confirmed as often as a silence is, so that the
-    /// device is given up.
+    /// Returns whether the silence of the device was confirmed as often as a silence is, so that
+    /// the device is given up.
     pub(super) const fn is_confirmed(&self) -> bool {
         self.misses() > CONFIRMATIONS
     }
 
-    /// Whether the device itself is in doubt, given that this many of its requests do not
+    /// Returns whether the device itself is in doubt, given that this many of its requests do not
     /// fail. The first miss of a device that has such requests is not enough: those requests
     /// show whether it lives, when their turn comes. The first miss is enough where many
     /// devices miss: then the device is more likely to have died with them, and others wait.
@@ -122,12 +123,12 @@ impl Retries {
         }
     }
 
-    /// Whether the device may be tried with a part of a request.
+    /// Returns whether the device may be tried with a part of a request.
     pub(super) fn may_try_a_part(&self, now: Mono) -> bool {
         self.may_probe && self.part.ready(now)
     }
 
-    /// Whether a part of a request was made in vain since the device last proved that it
+    /// Returns whether a part of a request was made in vain since the device last proved that it
     /// lives.
     pub(super) const fn has_missed_parts(&self) -> bool {
         self.parts_missed > 0

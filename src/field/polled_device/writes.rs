@@ -28,7 +28,7 @@ impl PolledDevice {
         Some(self.trust.ask_from(shape).unwrap_or(now).max(free))
     }
 
-    /// Whether the device misses, and not just since a moment ago.
+    /// Returns whether the device misses, and not just since a moment ago.
     pub(in crate::field) const fn is_given_up(&self) -> bool {
         self.misses() > 0 && !self.is_urgent()
     }

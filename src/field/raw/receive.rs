@@ -64,7 +64,7 @@ impl FrameFinder for Finder {
         self.0.as_ref().is_some_and(|s| !s.unread.is_empty())
     }
 
-    /// Whether a reply came to its end and was none.
+    /// Returns whether a reply came to its end and was none.
     fn is_full(&self) -> bool {
         self.0.as_ref().is_some_and(|s| s.spoiled)
     }
@@ -146,7 +146,7 @@ impl Search {
         true
     }
 
-    /// Whether the unread bytes may yet become our own request.
+    /// Returns whether the unread bytes may yet become our own request.
     fn may_be_echo(&self) -> bool {
         self.request.starts_with(&self.unread)
     }
@@ -168,7 +168,7 @@ impl Search {
         self.shape.beginning().is_empty() || !self.reply().is_empty()
     }
 
-    /// Whether the bytes that may be a reply have come to its end; notes when they have and
+    /// Returns whether the bytes that may be a reply have come to its end; notes when they have and
     /// are no reply.
     fn is_complete(&mut self) -> bool {
         let reply = self.reply();

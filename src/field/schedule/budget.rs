@@ -86,26 +86,26 @@ impl Budget {
         }
     }
 
-    /// Whether an attempt may be paid from this budget.
+    /// Returns whether an attempt may be paid from this budget.
     #[must_use]
     pub fn allows(&self, now: Mono) -> bool {
         self.left(now) > 0
     }
 
-    /// Whether an attempt that cannot wait may be paid from this budget: it finds out that a
-    /// device that answered a moment ago no longer answers.
+    /// Returns whether an attempt that cannot wait may be paid from this budget: it finds out that
+    /// a device that answered a moment ago no longer answers.
     #[must_use]
     pub fn allows_urgent(&self, now: Mono) -> bool {
         self.left(now) > -self.overdraft
     }
 
-    /// Whether nothing has been spent from this budget lately.
+    /// Returns whether nothing has been spent from this budget lately.
     #[must_use]
     pub fn is_full(&self, now: Mono) -> bool {
         self.left(now) >= self.most
     }
 
-    /// From when on this budget allows an attempt.
+    /// Returns from when on this budget allows an attempt.
     #[must_use]
     pub fn ready_at(&self, now: Mono) -> Mono {
         let missing = u64::try_from(1 - self.left(now)).unwrap_or(0);

@@ -184,7 +184,7 @@ impl WaitingCommands {
         }
     }
 
-    /// Whether there are ends that were not taken.
+    /// Returns whether there are ends that were not taken.
     pub(crate) fn has_ends(&self) -> bool {
         !self.ends.is_empty()
     }

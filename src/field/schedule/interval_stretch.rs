@@ -74,7 +74,7 @@ impl Offered {
     /// What is kept for a class, whatever the others ask for.
     pub(crate) const SHARE: u64 = 100;
 
-    /// Whether the line is asked for all of its time.
+    /// Returns whether the line is asked for all of its time.
     const fn fills_the_line(self) -> bool {
         self.own + self.before + self.behind >= Offered::FULL
     }
@@ -133,7 +133,7 @@ impl IntervalStretch {
         }
     }
 
-    /// Whether the line does not keep up with the class.
+    /// Returns whether the line does not keep up with the class.
     pub(crate) fn is_behind(&self, now: Mono) -> bool {
         let always_busy = self.busy.is_some_and(|b| now.since(b) >= BEHIND_AFTER);
         always_busy

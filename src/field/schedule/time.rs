@@ -107,7 +107,7 @@ impl Schedule {
     }
 }
 
-/// How long a request that is answered takes the line: as measured, or as far as that is
+/// Returns how long a request that is answered takes the line: as measured, or as far as that is
 /// known.
 pub(super) fn takes(polled_device: &PolledDevice, slot: &PollSlot) -> Duration {
     slot.took()

@@ -60,8 +60,8 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Whether the try goes before this poll: a try that confirms a silence goes before all if
-    /// no poll is lost by it, any other takes its turn. Only a try that is paid for takes time
+    /// Returns whether the try goes before this poll: a try that confirms a silence goes before all
+    /// if no poll is lost by it, any other takes its turn. Only a try that is paid for takes time
     /// from answering devices.
     pub(super) fn goes_before(&self, poll: &DuePoll) -> bool {
         let at_once = self.confirms && self.impact < Impact::Loss;
@@ -265,7 +265,7 @@ impl Schedule {
         }
     }
 
-    /// How long the line may be taken by a request that is likely to fail; where several
+    /// Returns how long the line may be taken by a request that is likely to fail; where several
     /// requests may be under way, for ever.
     ///
     /// Requests that fall due meanwhile are served behind it one after the other, the soonest
@@ -314,7 +314,7 @@ impl Leeway {
         self.loses.saturating_sub(MARGIN)
     }
 
-    /// Whether no poll has to wait for a request that takes so long in vain.
+    /// Returns whether no poll has to wait for a request that takes so long in vain.
     pub(super) fn can_afford(self, takes: Duration) -> bool {
         self.impact_of(takes) == Impact::None
     }

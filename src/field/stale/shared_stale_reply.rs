@@ -74,7 +74,7 @@ impl SharedStaleReplies {
         self.spared.get(&class).copied().max(self.ask_from(class))
     }
 
-    /// Whether a reply of this reply class could be another device's.
+    /// Returns whether a reply of this reply class could be another device's.
     #[must_use]
     pub fn covers(&self, class: ReplyClass) -> bool {
         self.quarantines.contains_key(&class)

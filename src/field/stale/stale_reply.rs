@@ -142,13 +142,13 @@ impl StaleReplies {
         self.until.filter(|_| self.covers(shape))
     }
 
-    /// Whether there is a reason not to ask the unit now.
+    /// Returns whether there is a reason not to ask the unit now.
     #[must_use]
     pub fn is_kept_back(&self, now: Mono) -> bool {
         self.rest.max(self.any_copy) > Some(now)
     }
 
-    /// Whether a request made now is made among replies to others.
+    /// Returns whether a request made now is made among replies to others.
     #[must_use]
     pub fn is_among_others(&self, now: Mono) -> bool {
         self.any_copy.is_some_and(|quiet| quiet > now)
@@ -168,19 +168,19 @@ impl StaleReplies {
         answer.max(refusal)
     }
 
-    /// Whether a reply of this shape could be an older request's.
+    /// Returns whether a reply of this shape could be an older request's.
     #[must_use]
     pub fn covers(&self, shape: ReplyShape) -> bool {
         self.abandoned.contains(&shape)
     }
 
-    /// Whether such a refusal could be an older request's.
+    /// Returns whether such a refusal could be an older request's.
     #[must_use]
     pub fn covers_refusal(&self, refusal: RefusalShape) -> bool {
         self.abandoned.iter().any(|s| s.refusal() == refusal)
     }
 
-    /// Whether no stale reply can come.
+    /// Returns whether no stale reply can come.
     #[must_use]
     pub fn is_clear(&self) -> bool {
         self.abandoned.is_empty()
@@ -219,7 +219,7 @@ impl StaleReplies {
         self.refusal_copies.insert(refusal, until);
     }
 
-    /// Whether the unit is known to repeat itself.
+    /// Returns whether the unit is known to repeat itself.
     #[must_use]
     pub const fn repeats(&self) -> bool {
         self.repeats.is_some()
@@ -257,13 +257,13 @@ impl StaleReplies {
         self.any_copy = self.any_copy.max(Some(now + self.copies_for(timeout)));
     }
 
-    /// Whether the unit is left alone because nothing it offers is unmistakable.
+    /// Returns whether the unit is left alone because nothing it offers is unmistakable.
     #[must_use]
     pub fn rests(&self) -> bool {
         self.recovery == Some(Recovery::Rests)
     }
 
-    /// How long copies of the unit's replies are reckoned with.
+    /// Returns how long copies of the unit's replies are reckoned with.
     #[must_use]
     pub fn copies_for(&self, timeout: Duration) -> Duration {
         if self.repeats.is_some() {

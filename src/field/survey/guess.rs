@@ -117,14 +117,14 @@ const fn joined(high: u16, low: u16) -> u32 {
     (high as u32) << 16 | low as u32
 }
 
-/// Whether a float is one that a device measures: neither tiny nor huge.
+/// Returns whether a float is one that a device measures: neither tiny nor huge.
 fn is_measured(bits: u32) -> bool {
     let size = f32::from_bits(bits).abs();
     (0.001..=10_000_000.0).contains(&size)
 }
 
-/// Whether these two registers are a float in this order and none in the other: a register that
-/// is a small number is no part of a float.
+/// Returns whether these two registers are a float in this order and none in the other: a register
+/// that is a small number is no part of a float.
 fn is_float(a: u16, b: u16, is_low_first: bool) -> bool {
     let (high, low) = if is_low_first { (b, a) } else { (a, b) };
     is_measured(joined(high, low)) && !is_measured(joined(low, high))

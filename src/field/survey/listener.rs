@@ -104,13 +104,13 @@ impl SurveyListener {
         &self.heard.sent
     }
 
-    /// Whether the question is answered, if only by a refusal.
+    /// Returns whether the question is answered, if only by a refusal.
     #[must_use]
     pub const fn is_answered(&self) -> bool {
         self.answered
     }
 
-    /// Whether bytes wait for the rest of their frame.
+    /// Returns whether bytes wait for the rest of their frame.
     #[must_use]
     pub const fn is_reading(&self) -> bool {
         !self.unread.is_empty()
@@ -161,7 +161,7 @@ impl SurveyListener {
         self.heard
     }
 
-    /// Whether all that is unread may be our own request, heard back.
+    /// Returns whether all that is unread may be our own request, heard back.
     fn begins_as_echo(&self) -> bool {
         let sent = &self.heard.sent;
         sent.starts_with(&self.unread) || self.unread == *sent

@@ -91,7 +91,7 @@ impl MeterSearch {
         self.left.len()
     }
 
-    /// Whether the frames of several meters met.
+    /// Returns whether the frames of several meters met.
     #[must_use]
     pub const fn has_collision(&self) -> bool {
         self.met

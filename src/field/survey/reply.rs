@@ -55,8 +55,8 @@ pub fn judge(ask: &ReadRequest, heard: &SurveyReply) -> ReadReply {
     }
 }
 
-/// Whether a frame of the unit that was asked came that is no reply to this read: a reply that
-/// came late, if it was asked for at all.
+/// Returns whether a frame of the unit that was asked came that is no reply to this read: a reply
+/// that came late, if it was asked for at all.
 #[must_use]
 pub fn has_late(ask: &ReadRequest, heard: &SurveyReply) -> bool {
     heard.frames.iter().any(|frame| match frame {

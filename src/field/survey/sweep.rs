@@ -617,7 +617,8 @@ impl Sweep {
     }
 }
 
-/// Whether the device itself has answered: a gateway refuses with codes 10 and 11 in its place.
+/// Returns whether the device itself has answered: a gateway refuses with codes 10 and 11 in its
+/// place.
 const fn is_sign_of_life(reply: &ReadReply) -> bool {
     match reply {
         ReadReply::Answer(_) => true,

@@ -2,9 +2,9 @@
 //! the outcome, in any protocol.
 //!
 //! Contract: send [`Transaction::request`]; report every byte that comes and every pause of
-//! [`Transaction::pause`]. [`TransactionStep::Again`] means that there is another request to send (a
-//! datum of DL/T 645 that comes in several frames), [`TransactionStep::Over`] carries the outcome.
-//! Without a step when time is up the transaction ended with [`Transaction::miss`]. This
+//! [`Transaction::pause`]. [`TransactionStep::Again`] means that there is another request to send
+//! (a datum of DL/T 645 that comes in several frames), [`TransactionStep::Over`] carries the
+//! outcome. Without a step when time is up the transaction ended with [`Transaction::miss`]. This
 //! module has no clock.
 
 pub(crate) mod encode;
@@ -182,7 +182,7 @@ impl Transaction {
         }
     }
 
-    /// Whether the reply has begun, or may have, and its rest may still come.
+    /// Returns whether the reply has begun, or may have, and its rest may still come.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
         match &self.receiver {
@@ -193,7 +193,7 @@ impl Transaction {
         }
     }
 
-    /// Whether only silence shows where the reply ends.
+    /// Returns whether only silence shows where the reply ends.
     #[must_use]
     pub fn ends_by_silence(&self) -> bool {
         match &self.receiver {
@@ -304,7 +304,7 @@ impl Transaction {
         }
     }
 
-    /// Whether bytes are waiting for the rest of their frame.
+    /// Returns whether bytes are waiting for the rest of their frame.
     #[must_use]
     pub fn is_reading(&self) -> bool {
         match &self.receiver {
@@ -539,7 +539,7 @@ impl IdleListener {
         }
     }
 
-    /// Whether bytes are waiting for the rest of their frame.
+    /// Returns whether bytes are waiting for the rest of their frame.
     #[must_use]
     pub fn is_reading(&self) -> bool {
         match self {

@@ -87,13 +87,13 @@ impl Request {
         self.probe
     }
 
-    /// Whether the request asks for nothing of interest, only for an unmistakable reply.
+    /// Returns whether the request asks for nothing of interest, only for an unmistakable reply.
     #[must_use]
     pub const fn is_of_another_table(&self) -> bool {
         matches!(self.probe, Some(Probe::OtherTable))
     }
 
-    /// Whether the request is made for an unmistakable reply.
+    /// Returns whether the request is made for an unmistakable reply.
     pub(crate) const fn is_unmistakable(&self) -> bool {
         match self.probe {
             Some(Probe::OtherTable | Probe::Shorter | Probe::Longer) => true,
@@ -101,13 +101,13 @@ impl Request {
         }
     }
 
-    /// Whether the request is a command's: it is sent once, and its sender is told its end.
+    /// Returns whether the request is a command's: it is sent once, and its sender is told its end.
     #[must_use]
     pub const fn is_command(&self) -> bool {
         self.is_command
     }
 
-    /// Whether the request writes.
+    /// Returns whether the request writes.
     #[must_use]
     pub fn is_write(&self) -> bool {
         match &self.body {
@@ -139,7 +139,7 @@ impl Request {
         Some(self.address.entries()?.ask(self.to.unit()?))
     }
 
-    /// Whether the request reads all that is read together, and not for once a part.
+    /// Returns whether the request reads all that is read together, and not for once a part.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.whole

@@ -98,7 +98,7 @@ impl OutageForecast {
         }
     }
 
-    /// Whether values become too old before there is no more room.
+    /// Returns whether values become too old before there is no more room.
     #[must_use]
     pub fn is_bounded_by_age(&self) -> bool {
         self.lasts() < self.fills_in

@@ -44,7 +44,7 @@ const fn whole(registers: u16) -> u64 {
     }
 }
 
-/// Whether the number is a float of 32 bits and stays one.
+/// Returns whether the number is a float of 32 bits and stays one.
 fn is_single(codec: &Codec) -> bool {
     match codec {
         Codec::Number {

@@ -500,7 +500,7 @@ impl Columns {
         columns
     }
 
-    /// Whether the addresses are hexadecimal without a mark.
+    /// Returns whether the addresses are hexadecimal without a mark.
     pub(super) const fn is_hexadecimal(&self) -> bool {
         self.is_hexadecimal
     }
@@ -540,7 +540,7 @@ impl Columns {
         unknown.map(|(_, head)| head.as_str()).collect()
     }
 
-    /// Whether a row with these heads is the header of a list.
+    /// Returns whether a row with these heads is the header of a list.
     pub(super) fn is_header(&self) -> bool {
         let has = |column| self.at(column).is_some();
         self.all.len() >= 2 && (has(Column::Address) || has(Column::Data) || has(Column::Meter))

@@ -172,7 +172,7 @@ impl Factors {
 /// The most decimals that are a factor.
 const MOST_DECIMALS: u8 = 9;
 
-/// Whether the remark says that a factor is left out.
+/// Returns whether the remark says that a factor is left out.
 const fn is_loss(finding: RemarkCause) -> bool {
     matches!(finding, RemarkCause::Factor | RemarkCause::Precision)
 }
@@ -232,7 +232,7 @@ fn is_equal(one: &str, other: &str) -> bool {
     one.parse::<f64>().ok() == other.parse::<f64>().ok()
 }
 
-/// Whether the cell says nothing.
+/// Returns whether the cell says nothing.
 pub(super) fn is_blank(text: &str) -> bool {
     matches!(text, "" | "-" | "/" | "--" | "—" | "–" | "无")
 }

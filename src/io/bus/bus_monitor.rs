@@ -68,7 +68,7 @@ pub struct Listener {
 pub struct TooManyListeners;
 
 impl BusMonitor {
-    /// Whether there is a listener.
+    /// Returns whether there is a listener.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.shared.listening.load(Ordering::Relaxed) > 0

@@ -249,7 +249,7 @@ impl Exchange {
         self.last_byte
     }
 
-    /// Whether a transaction has ended on the line, with any outcome.
+    /// Returns whether a transaction has ended on the line, with any outcome.
     #[must_use]
     pub const fn is_used(&self) -> bool {
         self.ended > 0

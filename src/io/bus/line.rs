@@ -98,7 +98,8 @@ impl OpenLine {
         }
     }
 
-    /// Whether the user of the line may block the thread, because the thread has no other work.
+    /// Returns whether the user of the line may block the thread, because the thread has no other
+    /// work.
     #[must_use]
     pub const fn has_own_thread(&self) -> bool {
         matches!(self, OpenLine::Serial(_))
@@ -283,7 +284,7 @@ fn not_within(limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
-/// Whether an address is one of this machine's, whatever network it belongs to: for such an
+/// Returns whether an address is one of this machine's, whatever network it belongs to: for such an
 /// address the kernel would choose the very same address as the source. Nothing is sent.
 fn is_own(address: SocketAddr) -> bool {
     let any: IpAddr = match address {

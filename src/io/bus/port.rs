@@ -343,7 +343,7 @@ impl Port {
         }
     }
 
-    /// Whether a device of a TCP endpoint has given a sign of life lately.
+    /// Returns whether a device of a TCP endpoint has given a sign of life lately.
     fn answers_others(&self) -> bool {
         let now = self.clock.now().mono;
         matches!(self.port_spec.line, LineSpec::Tcp(_))

@@ -172,7 +172,7 @@ impl OwnSlot {
         self.does(PeerActivity::Watching, now);
     }
 
-    /// Whether the peer's question has come.
+    /// Returns whether the peer's question has come.
     pub(super) fn has_asked(&self) -> bool {
         let taken = lock(&self.taken);
         let mine = taken.slots.iter().find(|p| p.number == self.number);

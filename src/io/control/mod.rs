@@ -143,7 +143,7 @@ pub fn socket_path_of(instance: Option<&str>) -> PathBuf {
     }
 }
 
-/// Whether a service answers at a socket.
+/// Returns whether a service answers at a socket.
 #[must_use]
 pub fn is_answered(socket: &Path) -> bool {
     std::os::unix::net::UnixStream::connect(socket).is_ok()

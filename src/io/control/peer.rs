@@ -53,8 +53,8 @@ impl Peer {
         })
     }
 
-    /// Whether the peer is root, the service's own user, or a member of the group the service
-    /// runs as, which is `alink-operators` (`systemd/alink-gateway.service`).
+    /// Returns whether the peer is root, the service's own user, or a member of the group the
+    /// service runs as, which is `alink-operators` (`systemd/alink-gateway.service`).
     pub(super) fn may_ask(&self, own: ProcessIdentity) -> bool {
         let member = self.group == own.group || self.groups.contains(&own.group);
         self.user == 0
@@ -62,7 +62,7 @@ impl Peer {
             || (member && own.group != OVERFLOW)
     }
 
-    /// Whether the peer, who may ask, may have devices written.
+    /// Returns whether the peer, who may ask, may have devices written.
     ///
     /// # Errors
     /// Who may, and what to do.

@@ -180,7 +180,7 @@ fn host_of(uri: &Uri) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Whether the URL names this machine.
+/// Returns whether the URL names this machine.
 fn is_here(uri: &Uri) -> bool {
     let host = host_of(uri);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

@@ -76,7 +76,7 @@ fn is_same(path: &Path, identity: FileIdentity, digest: Digest) -> bool {
             .is_ok_and(|bytes| Digest::of(&bytes) == digest)
 }
 
-/// Whether two paths name the same file, by whatever names.
+/// Returns whether two paths name the same file, by whatever names.
 #[must_use]
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -131,8 +131,8 @@ impl ServiceAccount {
         (!hidden.why.is_empty()).then_some(hidden)
     }
 
-    /// Whether this account can read the file, and could not if other users than the owner and
-    /// the group could not.
+    /// Returns whether this account can read the file, and could not if other users than the owner
+    /// and the group could not.
     #[must_use]
     pub fn reads_as_other(&self, path: &Path) -> bool {
         Access::of(path).is_some_and(|access| {
@@ -144,8 +144,8 @@ impl ServiceAccount {
         })
     }
 
-    /// Whether the account has this permission. The first class that fits decides, even if a
-    /// later one would allow more (path_resolution(7)).
+    /// Returns whether the account has this permission. The first class that fits decides, even if
+    /// a later one would allow more (path_resolution(7)).
     fn may(&self, access: Access, bit: u32) -> bool {
         let shift = if self.user == access.owner {
             6

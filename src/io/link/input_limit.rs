@@ -93,7 +93,7 @@ impl InputLimit {
         })
     }
 
-    /// Whether the connection is to be given up because too much comes on it.
+    /// Returns whether the connection is to be given up because too much comes on it.
     pub(super) fn is_flooded(&self, now: Mono) -> bool {
         self.paused_since
             .is_some_and(|since| now.since(since) >= FLOODS_FOR)

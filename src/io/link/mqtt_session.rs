@@ -272,7 +272,7 @@ impl MqttSession {
         self.unsendable
     }
 
-    /// Whether more may be queued before some of it is written.
+    /// Returns whether more may be queued before some of it is written.
     pub(super) fn has_room(&self) -> bool {
         self.outbox.len() < ROOM
     }

@@ -111,7 +111,7 @@ pub(super) fn library_filter(filter: &str) -> String {
     }
 }
 
-/// Whether this is a part of a library that shows secrets at low levels: ureq and its parts
+/// Returns whether this is a part of a library that shows secrets at low levels: ureq and its parts
 /// write down each address they fetch, and the signature in the address of a remote
 /// configuration lets any reader of the log read that file.
 pub(super) fn shows_secrets(target: &str) -> bool {

@@ -137,7 +137,7 @@ impl JournalSocket {
         })
     }
 
-    /// Whether a journal listens there, however busy. An empty datagram is no entry: the
+    /// Returns whether a journal listens there, however busy. An empty datagram is no entry: the
     /// journal passes over it.
     pub(super) fn is_heard(&self) -> bool {
         match self.socket.send_to(&[], &self.path) {

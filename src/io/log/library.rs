@@ -66,7 +66,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
     Ok(Sink::text(least, clock).with_log_level(log_level))
 }
 
-/// Whether [`init`] would take this filter.
+/// Returns whether [`init`] would take this filter.
 ///
 /// # Errors
 /// [`InitError::Filter`], with the parser's error.
@@ -84,7 +84,7 @@ fn parse(said: &str) -> Result<EnvFilter, InitError> {
     })
 }
 
-/// Whether standard error is the journal.
+/// Returns whether standard error is the journal.
 #[must_use]
 pub fn is_on_journal() -> bool {
     let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
@@ -99,7 +99,7 @@ fn from_environment() -> String {
         .unwrap_or_else(|| "info".to_owned())
 }
 
-/// Whether `stream`, the value of `JOURNAL_STREAM` (`device:inode`, decimal), is
+/// Returns whether `stream`, the value of `JOURNAL_STREAM` (`device:inode`, decimal), is
 /// the file behind `fd`: systemd.exec(5) asks for this comparison, because a
 /// child's standard error may have been redirected since.
 fn is_journal(stream: &str, fd: impl AsFd) -> bool {

@@ -137,7 +137,7 @@ pub fn withdraw(state_dir: &Path) -> io::Result<()> {
     sync(state_dir)
 }
 
-/// Whether a file is being checked or on probation.
+/// Returns whether a file is being checked or on probation.
 #[must_use]
 pub fn is_unproven(state_dir: &Path) -> bool {
     let there = |name: &str| fs::symlink_metadata(state_dir.join(name)).is_ok();

@@ -76,7 +76,7 @@ impl SecretWriter {
         }
     }
 
-    /// Whether a secret could be kept, as a recent write has shown.
+    /// Returns whether a secret could be kept, as a recent write has shown.
     #[must_use]
     pub fn is_usable(&self, now: Mono) -> bool {
         self.proven.is_some_and(|at| now.since(at) < PROVEN)

@@ -75,8 +75,8 @@ impl Clock {
         }
     }
 
-    /// Whether a time service has set the wall clock. This looks at the file system: not for
-    /// every turn of a loop.
+    /// Returns whether a time service has set the wall clock. This looks at the file system: not
+    /// for every turn of a loop.
     #[must_use]
     pub fn is_synchronised(&self) -> bool {
         match self.wall {

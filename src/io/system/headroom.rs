@@ -35,7 +35,7 @@ const GROUPS: &str = "/sys/fs/cgroup";
 /// The largest file that is read: more is no list of control groups.
 const MOST: u64 = 64 << 10;
 
-/// Whether a port may open so many descriptors.
+/// Returns whether a port may open so many descriptors.
 ///
 /// # Errors
 /// Too few would be left; the text names the unit's limit.
@@ -58,13 +58,13 @@ pub fn descriptors(wanted: u64) -> io::Result<()> {
     )))
 }
 
-/// Whether the error is EMFILE or ENFILE.
+/// Returns whether the error is EMFILE or ENFILE.
 fn is_exhausted(e: &io::Error) -> bool {
     let of = |errno: rustix::io::Errno| e.raw_os_error() == Some(errno.raw_os_error());
     of(rustix::io::Errno::MFILE) || of(rustix::io::Errno::NFILE)
 }
 
-/// Whether `wanted` more descriptors may be opened from the number `lowest` on. Of a small
+/// Returns whether `wanted` more descriptors may be opened from the number `lowest` on. Of a small
 /// limit no more than half is kept.
 fn is_room(lowest: u64, wanted: u64, limit: u64) -> bool {
     lowest.saturating_add(wanted) <= limit.saturating_sub(KEPT.min(limit / 2))

@@ -112,7 +112,7 @@ impl Heartbeats {
 }
 
 impl Heartbeat {
-    /// Whether both count the same steps.
+    /// Returns whether both count the same steps.
     #[must_use]
     pub fn is(&self, other: &Heartbeat) -> bool {
         Arc::ptr_eq(&self.steps, &other.steps)

@@ -34,7 +34,7 @@ impl Interrupt {
         })
     }
 
-    /// Whether a signal has come.
+    /// Returns whether a signal has come.
     pub fn came(&mut self) -> bool {
         self.wait(Duration::ZERO)
     }

@@ -26,21 +26,21 @@ use ratatui::{Frame, Terminal};
 /// The width of text where no terminal says another one.
 const WIDTH: usize = 80;
 
-/// Whether there is a terminal to show pictures on, with keys to end it. A terminal that calls
-/// itself dumb cannot move its cursor.
+/// Returns whether there is a terminal to show pictures on, with keys to end it. A terminal that
+/// calls itself dumb cannot move its cursor.
 #[must_use]
 pub fn is_there() -> bool {
     io::stdout().is_terminal() && io::stdin().is_terminal() && !is_dumb() && size().is_some()
 }
 
-/// Whether the terminal calls itself dumb: it cannot move its cursor, and knows no colours.
+/// Returns whether the terminal calls itself dumb: it cannot move its cursor, and knows no colours.
 #[must_use]
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// Whether text for this output may have colours: it is a terminal that is not dumb, and the
-/// user has not said otherwise (<https://no-color.org>).
+/// Returns whether text for this output may have colours: it is a terminal that is not dumb, and
+/// the user has not said otherwise (<https://no-color.org>).
 #[must_use]
 pub fn has_colours(output: &impl IsTerminal) -> bool {
     let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|said| !said.is_empty());
@@ -72,7 +72,7 @@ pub fn height() -> Option<usize> {
     size().map(|(_, height)| height)
 }
 
-/// Whether standard error is a terminal that can be drawn on.
+/// Returns whether standard error is a terminal that can be drawn on.
 #[must_use]
 pub fn shows_progress() -> bool {
     io::stderr().is_terminal() && !is_dumb()

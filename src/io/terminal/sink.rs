@@ -27,7 +27,7 @@ impl Sink {
         }
     }
 
-    /// Whether it is standard output.
+    /// Returns whether it is standard output.
     #[must_use]
     pub const fn is_out(&self) -> bool {
         matches!(self, Sink::Out)

@@ -39,8 +39,8 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Whether the injected fault is the first or second guess; of a plant with which nothing is
-    /// wrong, whether nothing was said.
+    /// Returns whether the injected fault is the first or second guess; of a plant with which
+    /// nothing is wrong, whether nothing was said.
     #[must_use]
     pub fn is_right(&self) -> bool {
         match &self.wanted {

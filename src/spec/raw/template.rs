@@ -147,7 +147,7 @@ impl Template {
         }
     }
 
-    /// Whether the request has a place for a value: it writes.
+    /// Returns whether the request has a place for a value: it writes.
     #[must_use]
     pub const fn takes_value(&self) -> bool {
         self.place.is_some()

@@ -272,7 +272,7 @@ impl Measure {
         (span > u32::from(MOST_WRITTEN)).then_some(NotWritable::TooWide)
     }
 
-    /// Whether the number has all the bits that are picked out of it.
+    /// Returns whether the number has all the bits that are picked out of it.
     fn has_its_bits(&self) -> bool {
         let Some(bits) = self.bits else {
             return true;
@@ -288,7 +288,7 @@ impl Measure {
             }
     }
 
-    /// Whether one bit of the registers belongs to two parts, or to a part and the sign.
+    /// Returns whether one bit of the registers belongs to two parts, or to a part and the sign.
     fn shares_bits(&self) -> bool {
         let mut taken: BTreeMap<u32, u16> = BTreeMap::new();
         let mut shared = false;

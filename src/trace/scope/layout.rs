@@ -91,7 +91,7 @@ impl Layout {
         layout
     }
 
-    /// Whether something happened in this row; otherwise it is folded.
+    /// Returns whether something happened in this row; otherwise it is folded.
     pub(super) fn is_busy(&self, row: u32) -> bool {
         self.busy.get(row as usize).copied().unwrap_or(false)
     }

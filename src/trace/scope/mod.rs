@@ -86,7 +86,7 @@ enum BlockKind {
 }
 
 impl BlockKind {
-    /// Whether nothing happens on the line meanwhile.
+    /// Returns whether nothing happens on the line meanwhile.
     const fn is_rest(self) -> bool {
         matches!(self, BlockKind::Idle | BlockKind::Closed)
     }

@@ -629,7 +629,7 @@ fn topics(kind: usize, id: u32) -> (String, String) {
     }
 }
 
-/// How many answers there are to the messages of this kind with this id.
+/// Returns how many answers there are to the messages of this kind with this id.
 fn own_answers(w: &World, kind: usize, id: u32) -> usize {
     let (_, topic) = topics(kind, id);
     let id = id.to_string();

@@ -95,7 +95,7 @@ impl World {
             })
     }
 
-    /// Whether this value of the first point raises an event.
+    /// Returns whether this value of the first point raises an event.
     fn raises(&mut self, value: Value) -> bool {
         let raised = self.read(&[(0, value)]);
         assert!(raised.len() <= 1, "{raised:?}");

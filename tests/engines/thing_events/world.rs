@@ -311,12 +311,12 @@ impl World {
         assert!(violations.is_empty(), "{violations:?}");
     }
 
-    /// How many values and events are left in the store.
+    /// Returns how many values and events are left in the store.
     pub(super) fn stored(&self) -> u64 {
         self.spool.as_ref().map_or(0, |spool| spool.status().values)
     }
 
-    /// How many values the platform has in all.
+    /// Returns how many values the platform has in all.
     pub(super) fn values(&self) -> u64 {
         self.platform.accepted().total()
     }

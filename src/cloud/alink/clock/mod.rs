@@ -7,8 +7,9 @@
 //! Their stamp is the system's own if the system is synchronised, else the platform's time
 //! carried on by the monotonic clock, which no step of the wall clock can change.
 //!
-//! If the platform does not answer and the system is never synchronised, a wall clock later
-//! than the build of this program is used in the end: a value with the time of a battery clock is better than no value.
+//! If the platform does not answer and the system is never synchronised, a wall clock later than
+//! the build of this program is used in the end: a value with the time of a battery clock is better
+//! than no value.
 
 pub mod events;
 
@@ -303,7 +304,7 @@ impl Timestamps {
         Some(reading)
     }
 
-    /// How many readings wait for the time.
+    /// Returns how many readings wait for the time.
     pub(crate) fn unstamped(&self) -> usize {
         self.unstamped.len()
     }

@@ -315,7 +315,7 @@ impl Cloud {
         self.follow(now.mono);
     }
 
-    /// Whether some device would ask for a secret now if it could be kept: then the caller
+    /// Returns whether some device would ask for a secret now if it could be kept: then the caller
     /// should find out whether it can be kept.
     #[must_use]
     pub fn wants_secrets(&self, now: Now) -> bool {
@@ -438,13 +438,13 @@ impl Cloud {
         self.sessions.waits_for(device)
     }
 
-    /// How many devices are online.
+    /// Returns how many devices are online.
     #[must_use]
     pub fn online(&self) -> usize {
         self.sessions.online()
     }
 
-    /// How many readings are not delivered yet.
+    /// Returns how many readings are not delivered yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.posts.len() + self.timestamps.unstamped() + self.spill.readings()
@@ -457,7 +457,8 @@ impl Cloud {
         self.latency.waited()
     }
 
-    /// How many events of the thing model are not delivered yet, those in the store left out.
+    /// Returns how many events of the thing model are not delivered yet, those in the store left
+    /// out.
     #[must_use]
     pub fn waiting_events(&self) -> usize {
         self.events.len()

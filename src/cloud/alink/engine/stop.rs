@@ -55,17 +55,17 @@ impl Stop {
         }
     }
 
-    /// Whether the gateway, or the connection, is being stopped or has been.
+    /// Returns whether the gateway, or the connection, is being stopped or has been.
     pub(crate) fn is_on(&self) -> bool {
         self.phase != StopPhase::No
     }
 
-    /// Whether readings may still be sent.
+    /// Returns whether readings may still be sent.
     pub(crate) const fn may_post(&self) -> bool {
         matches!(self.phase, StopPhase::No | StopPhase::LastReadings { .. })
     }
 
-    /// Whether readings that come now can still be delivered, on this connection or on the
+    /// Returns whether readings that come now can still be delivered, on this connection or on the
     /// next.
     pub(crate) fn takes_readings(&self) -> bool {
         !self.is_on() || self.parting

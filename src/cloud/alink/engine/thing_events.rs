@@ -99,7 +99,7 @@ impl Cloud {
         (self.link && self.stop.may_post()).then(|| self.events.due(is_in))?
     }
 
-    /// Whether it is the turn of events, while values wait or not.
+    /// Returns whether it is the turn of events, while values wait or not.
     pub(super) const fn is_turn_of_events(&self, values_wait: bool) -> bool {
         !values_wait || self.event_turns.others + 1 >= EVENT_SHARE
     }

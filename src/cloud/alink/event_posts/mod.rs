@@ -339,18 +339,18 @@ impl EventPosts {
 
     // --- queries ----------------------------------------------------------------------
 
-    /// How many events are in memory.
+    /// Returns how many events are in memory.
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Whether events of this device wait to be sent.
+    /// Returns whether events of this device wait to be sent.
     pub(crate) fn is_waiting(&self, device: DeviceId) -> bool {
         let is_sent = self.under_way.contains_key(&device);
         self.queue.of(device) > usize::from(is_sent)
     }
 
-    /// Whether an event is under way, or could be sent to the platform in this session.
+    /// Returns whether an event is under way, or could be sent to the platform in this session.
     pub(crate) fn has_last_events(&self, is_in: impl Fn(DeviceId) -> bool) -> bool {
         !self.under_way.is_empty() || self.ready(is_in).next().is_some()
     }
@@ -372,7 +372,7 @@ impl EventPosts {
 
     // --- the store --------------------------------------------------------------------
 
-    /// Whether half of the room is used up.
+    /// Returns whether half of the room is used up.
     pub(crate) fn is_half_full(&self) -> bool {
         self.queue.len() > MOST / 2
     }

@@ -37,7 +37,7 @@ impl QueuedEvent {
         self.stored
     }
 
-    /// Whether its time is known and it is not on its way to the store.
+    /// Returns whether its time is known and it is not on its way to the store.
     pub(super) fn is_sendable(&self) -> bool {
         self.is_dated && self.place == EventPosition::Here
     }
@@ -61,7 +61,7 @@ impl Queue {
         self.entries.is_empty()
     }
 
-    /// How many events of this device there are.
+    /// Returns how many events of this device there are.
     pub(super) fn of(&self, device: DeviceId) -> usize {
         self.devices.get(&device).map_or(0, BTreeSet::len)
     }

@@ -118,7 +118,7 @@ impl Counters {
         *self.logouts.entry(reason.word()).or_default() += 1;
     }
 
-    /// How many readings were dropped, by cause: all causes there are.
+    /// Returns how many readings were dropped, by cause: all causes there are.
     #[must_use]
     pub const fn drops(&self) -> [(&'static str, u64); 6] {
         [
@@ -131,7 +131,7 @@ impl Counters {
         ]
     }
 
-    /// How many events of the thing model were dropped, by cause: all causes there are.
+    /// Returns how many events of the thing model were dropped, by cause: all causes there are.
     #[must_use]
     pub const fn event_drops(&self) -> [(&'static str, u64); 5] {
         [

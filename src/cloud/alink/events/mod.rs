@@ -281,7 +281,7 @@ impl CloudLogEvent {
         }
     }
 
-    /// Whether its text names the count.
+    /// Returns whether its text names the count.
     pub(crate) const fn is_counted(&self) -> bool {
         matches!(
             self,

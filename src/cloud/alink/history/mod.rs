@@ -480,12 +480,12 @@ impl History {
         }
     }
 
-    /// Whether older values go first than those in memory.
+    /// Returns whether older values go first than those in memory.
     pub(crate) fn is_ahead_of_memory(&self) -> bool {
         self.form == HistoryForm::History && self.has_values()
     }
 
-    /// Whether values are, or may be, left in the store.
+    /// Returns whether values are, or may be, left in the store.
     pub(crate) fn has_values(&self) -> bool {
         let is_out = |l: &LeftOutDevice| l.is_out;
         self.is_reading

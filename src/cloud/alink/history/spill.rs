@@ -107,18 +107,18 @@ pub(crate) struct ReadingsInMemory {
 }
 
 impl ReadingsInMemory {
-    /// Whether half the room for readings is used up.
+    /// Returns whether half the room for readings is used up.
     fn is_half_full(&self, spec: &Spec) -> bool {
         self.readings > spec.cloud.post.queue / 2
     }
 
-    /// Whether so much of the room is used up that readings go to the store at once, and in
+    /// Returns whether so much of the room is used up that readings go to the store at once, and in
     /// whatever order they are to be had.
     pub(crate) fn is_nearly_full(&self, spec: &Spec) -> bool {
         self.readings > spec.cloud.post.queue / 4 * 3
     }
 
-    /// How long a reading waits.
+    /// Returns how long a reading waits.
     pub(crate) fn reply_timeout(&self, spec: &Spec) -> Duration {
         let live = spec.cloud.post.linger + LIVE_FOR;
         match (self.is_half_full(spec), self.has_history) {
@@ -153,24 +153,24 @@ impl Spill {
         self.is_open = false;
     }
 
-    /// Whether there is a store, and readings go there.
+    /// Returns whether there is a store, and readings go there.
     pub(crate) const fn is_open(&self, spec: &Spec) -> bool {
         self.is_open && spec.cloud.store.enabled
     }
 
-    /// Whether the store takes readings, as far as is known.
+    /// Returns whether the store takes readings, as far as is known.
     pub(crate) fn is_working(&self, now: Mono, spec: &Spec) -> bool {
         self.is_open(spec) && self.not_before <= now
     }
 
-    /// How many readings wait for the store's answer, or to be handed over.
+    /// Returns how many readings wait for the store's answer, or to be handed over.
     pub(crate) fn readings(&self) -> usize {
         let is_event = |h: &&HandedOverReading| matches!(h.origin, ReadingOrigin::Event(_));
         let events = self.handed.iter().filter(is_event).count();
         self.handed.len() - events + self.gathered.len() + self.late.len()
     }
 
-    /// Whether readings were handed over that are to be delivered from the store.
+    /// Returns whether readings were handed over that are to be delivered from the store.
     pub(crate) fn has_handed(&self) -> bool {
         self.handed.iter().any(|h| h.origin != ReadingOrigin::New)
     }
@@ -189,7 +189,7 @@ impl Spill {
         None
     }
 
-    /// Whether new readings of a device, or of any, are not stored yet.
+    /// Returns whether new readings of a device, or of any, are not stored yet.
     pub(crate) fn has_new(&self, device: Option<DeviceId>) -> bool {
         let is_of = |id: DeviceId| device.is_none_or(|device| device == id);
         let mut new = self

@@ -217,7 +217,7 @@ impl Desired {
         command
     }
 
-    /// Whether this command is one of these.
+    /// Returns whether this command is one of these.
     pub(crate) fn has(&self, number: CommandNumber) -> bool {
         self.taken.contains_key(&number)
     }

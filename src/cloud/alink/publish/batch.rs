@@ -84,7 +84,7 @@ impl Batch {
         parts.flatten().map(|(arrival, _)| *arrival)
     }
 
-    /// How many readings in the batch are counted.
+    /// Returns how many readings in the batch are counted.
     pub(super) fn count(&self) -> usize {
         if self.is_copy {
             return 0;
@@ -128,7 +128,7 @@ impl Batches {
         }
     }
 
-    /// How many readings are in batches.
+    /// Returns how many readings are in batches.
     pub(super) const fn readings(&self) -> usize {
         self.readings
     }
@@ -197,12 +197,12 @@ impl Batches {
         part
     }
 
-    /// Whether nothing is left in the batch.
+    /// Returns whether nothing is left in the batch.
     pub(super) fn is_empty(&self, id: BatchId) -> bool {
         self.all.get(&id).is_none_or(|p| p.parts.is_empty())
     }
 
-    /// Whether readings of this device are not settled.
+    /// Returns whether readings of this device are not settled.
     pub(super) fn has(&self, device: DeviceId) -> bool {
         let own = (device, BatchId(0))..=(device, BatchId(u64::MAX));
         self.of_device.range(own).next().is_some()
@@ -250,7 +250,7 @@ impl Batches {
         (at <= now).then_some(id)
     }
 
-    /// Whether the batch waits for the reply to its last transmission.
+    /// Returns whether the batch waits for the reply to its last transmission.
     pub(super) fn is_under_way(&self, id: BatchId) -> bool {
         self.all.get(&id).is_some_and(|p| p.under_way)
     }

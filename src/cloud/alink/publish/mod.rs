@@ -248,7 +248,7 @@ impl PublishQueue {
         self.waiting.take_back(now, id, part);
     }
 
-    /// Whether a notice that the device has no session may be about the previous session:
+    /// Returns whether a notice that the device has no session may be about the previous session:
     /// each post that was under way when that session ended brings such a notice.
     pub(crate) fn is_echo(&mut self, now: Mono, id: DeviceId) -> bool {
         let is_echo = self.echoes.get(&id).is_some_and(|until| now < *until);
@@ -290,7 +290,7 @@ impl PublishQueue {
         self.waiting.all_due_now(now);
     }
 
-    /// Whether any reading is left that could still be delivered.
+    /// Returns whether any reading is left that could still be delivered.
     pub(crate) fn has_last_readings(&self) -> bool {
         self.batches.readings() > 0 || self.waiting.has_sendable()
     }
@@ -302,17 +302,17 @@ impl PublishQueue {
         }
     }
 
-    /// Whether readings of this device wait to be sent.
+    /// Returns whether readings of this device wait to be sent.
     pub(crate) fn is_waiting(&self, id: DeviceId) -> bool {
         self.waiting.has(id)
     }
 
-    /// Whether readings of this device were sent and are not settled.
+    /// Returns whether readings of this device were sent and are not settled.
     pub(crate) fn is_unsettled(&self, id: DeviceId) -> bool {
         self.batches.has(id) || self.provisional.has(id)
     }
 
-    /// How many readings are not delivered yet.
+    /// Returns how many readings are not delivered yet.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.batches.readings() + self.provisional.readings()
     }
@@ -374,7 +374,7 @@ impl PublishQueue {
         taken
     }
 
-    /// Whether the value at this position of the store is in memory, too, and may be on its
+    /// Returns whether the value at this position of the store is in memory, too, and may be on its
     /// way.
     pub(crate) fn has_stored(&self, at: StorePosition) -> bool {
         self.stored.has(at)
@@ -774,7 +774,7 @@ impl PublishQueue {
         gone
     }
 
-    /// Whether a batch that the platform fails on is itself at fault: it has failed again
+    /// Returns whether a batch that the platform fails on is itself at fault: it has failed again
     /// and again while others were accepted.
     fn is_to_be_searched(&mut self, id: BatchId) -> bool {
         let accepted = self.accepted;

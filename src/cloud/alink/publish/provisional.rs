@@ -39,7 +39,7 @@ impl Provisional {
             .map(|(arrival, _)| *arrival)
     }
 
-    /// How many readings are held.
+    /// Returns how many readings are held.
     pub(super) const fn readings(&self) -> usize {
         self.readings
     }
@@ -81,7 +81,7 @@ impl Provisional {
         all
     }
 
-    /// Whether readings of this device are held.
+    /// Returns whether readings of this device are held.
     pub(super) fn has(&self, id: DeviceId) -> bool {
         let own = (id, (Mono::START, 0))..=(id, (Mono::from_micros(u64::MAX), u64::MAX));
         self.of_device.range(own).next().is_some()

@@ -140,18 +140,18 @@ impl SessionProbes {
         self.urgent = self.asked.keys().map(|id| (now, *id)).collect();
     }
 
-    /// Whether sessions in doubt are left.
+    /// Returns whether sessions in doubt are left.
     fn is_doubting(&self) -> bool {
         let in_doubt = self.by_age.first().is_some_and(|(at, _)| self.is_old(*at));
         in_doubt || !self.urgent.is_empty()
     }
 
-    /// Whether a proof is so old that its session is in doubt.
+    /// Returns whether a proof is so old that its session is in doubt.
     fn is_old(&self, proof: Mono) -> bool {
         self.doubted_at.is_some_and(|since| proof < since)
     }
 
-    /// Whether the device's session is in doubt.
+    /// Returns whether the device's session is in doubt.
     pub(super) fn is_in_doubt(&self, id: DeviceId) -> bool {
         let asked = self.asked.get(&id);
         self.silence.contains_key(&id)
@@ -179,7 +179,7 @@ impl SessionProbes {
         }
     }
 
-    /// Whether the device's silence means that its session is gone. `is_no_accident` tells
+    /// Returns whether the device's silence means that its session is gone. `is_no_accident` tells
     /// whether a number of losses in a row is no accident; `answered` is when the latest
     /// answered post was sent.
     pub(super) fn is_given_up(

@@ -19,7 +19,7 @@ pub(super) struct StoredPositions {
 }
 
 impl StoredPositions {
-    /// Whether no reading in memory is in the store.
+    /// Returns whether no reading in memory is in the store.
     pub(super) fn is_empty(&self) -> bool {
         self.of.is_empty()
     }
@@ -30,7 +30,7 @@ impl StoredPositions {
         self.all.insert(at);
     }
 
-    /// Whether the value at this position is in memory.
+    /// Returns whether the value at this position is in memory.
     pub(super) fn has(&self, at: StorePosition) -> bool {
         self.all.contains(&at)
     }

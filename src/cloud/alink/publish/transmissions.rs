@@ -80,7 +80,7 @@ impl Transmissions {
         }
     }
 
-    /// How many transmissions may still be answered in time.
+    /// Returns how many transmissions may still be answered in time.
     pub(super) fn open(&self) -> usize {
         self.open.len()
     }
@@ -201,12 +201,12 @@ impl Transmissions {
         }
     }
 
-    /// Whether messages have been lost lately.
+    /// Returns whether messages have been lost lately.
     pub(super) const fn is_lossy(&self) -> bool {
         self.lost > 2_000
     }
 
-    /// Whether so many losses in a row are no accident: there is one such row in 5,000 if
+    /// Returns whether so many losses in a row are no accident: there is one such row in 5,000 if
     /// transmissions are lost as often as they have been lately.
     pub(super) fn is_significant(&self, in_a_row: u32) -> bool {
         let share = self.lost.max(LEAST_LOST) as f64 / 1_000_000.0;

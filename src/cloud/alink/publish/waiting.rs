@@ -136,7 +136,7 @@ impl WaitingReadings {
         }
     }
 
-    /// How many readings wait.
+    /// Returns how many readings wait.
     pub(super) fn len(&self) -> usize {
         self.readings.len()
     }
@@ -146,12 +146,12 @@ impl WaitingReadings {
         self.readings.keys().next().copied()
     }
 
-    /// Whether readings of this device wait.
+    /// Returns whether readings of this device wait.
     pub(super) fn has(&self, id: DeviceId) -> bool {
         has(&self.live, id) || has(&self.backlog, id)
     }
 
-    /// Whether readings of a device that is online wait.
+    /// Returns whether readings of a device that is online wait.
     pub(super) fn has_sendable(&self) -> bool {
         let due = self.ready.first().or(self.ready_alone.first());
         due.is_some() || self.turns.first().is_some()
@@ -326,7 +326,7 @@ impl WaitingReadings {
         both.into_iter().flatten().map(|(at, _)| at).min()
     }
 
-    /// Whether the backlog has something to send.
+    /// Returns whether the backlog has something to send.
     pub(super) fn has_backlog(&self) -> bool {
         self.turns.first().is_some()
     }

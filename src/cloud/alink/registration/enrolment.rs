@@ -174,7 +174,7 @@ impl Enrolment {
         }
     }
 
-    /// Whether the identity shown in CONNECT was issued by registration.
+    /// Returns whether the identity shown in CONNECT was issued by registration.
     #[must_use]
     pub const fn is_issued(&self) -> bool {
         matches!(

@@ -119,7 +119,7 @@ impl Registration {
         self.keepable = able;
     }
 
-    /// Whether any device would ask for a secret now if it could be kept.
+    /// Returns whether any device would ask for a secret now if it could be kept.
     pub(crate) fn wants_secrets(&self, now: Mono) -> bool {
         let queues = [QueueKind::Register, QueueKind::ProductRegister];
         let pooled = |queue: QueueKind| !self.pools[queue.index()].is_empty();
@@ -254,7 +254,7 @@ impl Registration {
         self.limits = limits.clone();
     }
 
-    /// Whether a request for this device is under way, or waits.
+    /// Returns whether a request for this device is under way, or waits.
     pub(crate) fn has(&self, id: DeviceId) -> bool {
         self.queued.contains(&id)
     }

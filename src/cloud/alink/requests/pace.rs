@@ -82,7 +82,7 @@ impl LoginPace {
         }
     }
 
-    /// How many devices may be in one message: no more than may log in within a second.
+    /// Returns how many devices may be in one message: no more than may log in within a second.
     pub(crate) fn most(&self) -> usize {
         usize::try_from(self.per_second).unwrap_or(usize::MAX)
     }
@@ -247,7 +247,7 @@ impl Throttle {
         }
     }
 
-    /// Whether only one request of [`Throttle::TRIAL`] devices may be under way.
+    /// Returns whether only one request of [`Throttle::TRIAL`] devices may be under way.
     pub(crate) const fn is_throttled(&self) -> bool {
         self.trial.is_some()
     }
@@ -277,13 +277,13 @@ impl Attempts {
         }
     }
 
-    /// Whether the last two attempts were made within this span.
+    /// Returns whether the last two attempts were made within this span.
     pub(crate) fn are_two_within(&self, now: Mono, span: Duration) -> bool {
         let second = self.recent.iter().rev().nth(1);
         second.is_some_and(|t| now.since(*t) < span)
     }
 
-    /// Whether the last attempt was made within this span.
+    /// Returns whether the last attempt was made within this span.
     pub(crate) fn is_one_within(&self, now: Mono, span: Duration) -> bool {
         let last = self.recent.back();
         last.is_some_and(|t| now.since(*t) < span)

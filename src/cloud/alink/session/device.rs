@@ -71,7 +71,7 @@ impl TopologyMembership {
         self.added = Some(now);
     }
 
-    /// Whether the device was added so lately that asking again would change nothing.
+    /// Returns whether the device was added so lately that asking again would change nothing.
     pub(crate) fn is_fresh(&self, now: Mono) -> bool {
         self.added
             .is_some_and(|at| now.since(at) < Duration::from_secs(60))

@@ -84,7 +84,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the device still lacks a secret.
+    /// Returns whether the device still lacks a secret.
     pub(crate) fn lacks_secret(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
         device.is_some_and(|d| d.login_need == Some(LoginNeed::Register))
@@ -179,7 +179,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the device still needs this step.
+    /// Returns whether the device still needs this step.
     pub(crate) fn needs(&self, now: Mono, id: DeviceId, step: LoginNeed) -> bool {
         let device = &self.devices[id.index()];
         match step {
@@ -190,12 +190,12 @@ impl Sessions {
         }
     }
 
-    /// Whether a refusal of this step keeps the device offline.
+    /// Returns whether a refusal of this step keeps the device offline.
     pub(crate) fn needs_block(&self, id: DeviceId, step: LoginNeed) -> bool {
         self.devices[id.index()].login_need == Some(step)
     }
 
-    /// Whether the device is not known to be in the topology, and has a secret to add it
+    /// Returns whether the device is not known to be in the topology, and has a secret to add it
     /// with.
     pub(crate) fn lacks_relation(&self, now: Mono, id: DeviceId) -> bool {
         let device = &self.devices[id.index()];

@@ -406,7 +406,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the device shall be online.
+    /// Returns whether the device shall be online.
     pub(crate) fn wants(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
         device.is_some_and(|d| d.wanted == Presence::Online)
@@ -438,7 +438,7 @@ impl Sessions {
         self.heard = now;
     }
 
-    /// Whether no device is or may be online, and no request is under way.
+    /// Returns whether no device is or may be online, and no request is under way.
     pub(crate) fn is_over(&self) -> bool {
         self.occupied == 0 && self.under_way == [0; 2]
     }
@@ -567,8 +567,8 @@ impl Sessions {
         }
     }
 
-    /// Whether more devices may be online than the configuration allows: possible only for devices
-    /// that are still shown from the last connection, and while they are logged out.
+    /// Returns whether more devices may be online than the configuration allows: possible only for
+    /// devices that are still shown from the last connection, and while they are logged out.
     pub(crate) fn is_overfull(&self) -> bool {
         self.occupied > self.limits().online
     }
@@ -643,7 +643,7 @@ impl Sessions {
         &self.spec.cloud.session
     }
 
-    /// How many devices fit into a message, by the size limit and by the pace.
+    /// Returns how many devices fit into a message, by the size limit and by the pace.
     pub(crate) fn batch(&self, kind: SessionChange) -> usize {
         let fits = self.spec.cloud.post.message_bytes / LOGIN_BYTES;
         let most = self.limits().batch.min(fits).max(1);

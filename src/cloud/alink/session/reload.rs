@@ -62,7 +62,7 @@ impl Sessions {
         self.requeue(now, id, now);
     }
 
-    /// Whether a refusal of this device's log-in means nothing any more.
+    /// Returns whether a refusal of this device's log-in means nothing any more.
     pub(crate) fn is_refusal_void(&self, id: DeviceId) -> bool {
         let resigned = self.devices.get(id.index()).is_some_and(|d| d.new_secret);
         resigned || !self.spec.has(id)
@@ -77,7 +77,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the device is not and cannot be online, and no request for it is under way
+    /// Returns whether the device is not and cannot be online, and no request for it is under way
     /// or waits.
     pub(crate) fn is_gone(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());

@@ -204,7 +204,7 @@ impl Sessions {
         self.answered(now, request, reply, named, outbox);
     }
 
-    /// Whether the outcome of this request for the device is still open.
+    /// Returns whether the outcome of this request for the device is still open.
     fn is_open(&self, id: DeviceId, kind: SessionChange, serial: u64) -> bool {
         let device = &self.devices[id.index()];
         let open = match device.actual {

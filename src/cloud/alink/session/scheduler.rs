@@ -149,7 +149,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the request takes quota that the device does not use already.
+    /// Returns whether the request takes quota that the device does not use already.
     fn needs_quota(&self, kind: SessionChange, id: DeviceId) -> bool {
         kind == SessionChange::LogIn && self.devices[id.index()].actual == SessionState::Out
     }

@@ -228,7 +228,7 @@ impl UpstreamForecast {
         )
     }
 
-    /// Whether more is to be sent than can be, and that is not allowed.
+    /// Returns whether more is to be sent than can be, and that is not allowed.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.load() > FULL && !self.limits.allow_overload

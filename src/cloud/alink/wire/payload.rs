@@ -193,13 +193,13 @@ impl Properties {
         self.0.push_str(&other.0);
     }
 
-    /// How many bytes there are so far.
+    /// Returns how many bytes there are so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are no properties.
+    /// Returns whether there are no properties.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -119,7 +119,7 @@ impl GatewayAsk {
         GatewayAsk::Config,
     ];
 
-    /// Whether the reply may hold secrets, which are not for the log.
+    /// Returns whether the reply may hold secrets, which are not for the log.
     const fn is_secret(self) -> bool {
         matches!(self, GatewayAsk::Register | GatewayAsk::ProductRegister)
     }
@@ -388,7 +388,7 @@ impl Topic {
         }
     }
 
-    /// Whether a message on the topic may hold secrets, which are not for the log.
+    /// Returns whether a message on the topic may hold secrets, which are not for the log.
     pub(crate) const fn is_secret(&self) -> bool {
         matches!(self, Topic::GatewayReply(_, ask) if ask.is_secret())
     }

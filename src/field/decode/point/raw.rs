@@ -90,7 +90,7 @@ impl Raw {
         }
     }
 
-    /// Whether this marker stands in the registers.
+    /// Returns whether this marker stands in the registers.
     pub(super) fn is(self, marker: Marker) -> bool {
         match marker {
             Marker::Bits(bits) => self.bits == bits,

@@ -39,8 +39,8 @@ fn written(old: &[u16], content: &WriteContent) -> Vec<u16> {
     registers
 }
 
-/// Whether both are the same value of this point. A whole number may be signed or not, and one in
-/// digits may have a zero at its end.
+/// Returns whether both are the same value of this point. A whole number may be signed or not, and
+/// one in digits may have a zero at its end.
 fn same(point: &PointSpec, a: &Value, b: &Value) -> bool {
     let order = || Exact::of(a)?.against(Exact::of(b)?);
     a == b || point.codec.number_type().is_some() && order() == Some(Ordering::Equal)

@@ -186,7 +186,7 @@ impl Stream {
         }
     }
 
-    /// Whether the header of another expected reply stands in `within`, the last bytes of a
+    /// Returns whether the header of another expected reply stands in `within`, the last bytes of a
     /// frame; a header of the request `own` itself is not expected.
     fn overlap(&self, bytes: &[u8], within: Range<usize>, own: Option<usize>) -> Overlap {
         for at in within {
@@ -210,8 +210,8 @@ impl Stream {
         Overlap::None
     }
 
-    /// Whether the whole reply to a waiting request stands at the head of `bytes`, and is as
-    /// long as its length field says.
+    /// Returns whether the whole reply to a waiting request stands at the head of `bytes`, and is
+    /// as long as its length field says.
     fn is_whole_reply(&self, bytes: &[u8]) -> bool {
         let Some(header) = Header::read(bytes) else {
             return false;
@@ -225,7 +225,7 @@ impl Stream {
     }
 }
 
-/// Whether a frame can begin like that.
+/// Returns whether a frame can begin like that.
 fn is_header(bytes: &[u8]) -> bool {
     Header::read(bytes).is_some_and(|header| header.is_possible() && header.function != 0)
 }

@@ -40,7 +40,7 @@ impl Header {
         })
     }
 
-    /// Whether a frame can be of the length that its header gives.
+    /// Returns whether a frame can be of the length that its header gives.
     pub(super) const fn is_possible(&self) -> bool {
         self.length >= 2 && self.length <= MAX_PDU + 1
     }
@@ -78,14 +78,14 @@ impl SentRequest {
         }
     }
 
-    /// Whether the reply to this request begins like that.
+    /// Returns whether the reply to this request begins like that.
     pub(super) fn is_answered_by(&self, header: &Header) -> bool {
         self.id.is_none_or(|id| id == header.transaction)
             && self.unit == header.unit
             && self.function == header.function & !EXCEPTION
     }
 
-    /// Whether the reply to this request can begin with these bytes; more may come.
+    /// Returns whether the reply to this request can begin with these bytes; more may come.
     pub(super) fn may_be_answered_by(&self, bytes: &[u8]) -> bool {
         let [th, tl] = self.id.unwrap_or_default().to_be_bytes();
         let is_numbered = self.id.is_some();

@@ -52,7 +52,7 @@ impl BlockLengths {
         }
     }
 
-    /// Whether a block of this length may have been refused for its length.
+    /// Returns whether a block of this length may have been refused for its length.
     pub(super) const fn may_be_too_long(&self, count: u16) -> bool {
         count > self.granted
     }

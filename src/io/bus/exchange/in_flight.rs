@@ -31,7 +31,7 @@ pub struct FinishedRequest {
 }
 
 impl Exchange {
-    /// How many requests are in flight.
+    /// Returns how many requests are in flight.
     #[must_use]
     pub const fn in_flight(&self) -> usize {
         self.in_flight.len()

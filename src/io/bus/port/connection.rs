@@ -209,7 +209,7 @@ impl Port {
             .fold(self.port_spec.response_timeout, Duration::max)
     }
 
-    /// Whether a connection that was in use was closed while nothing was outstanding.
+    /// Returns whether a connection that was in use was closed while nothing was outstanding.
     pub(super) fn is_no_event(&self, exchange: &Exchange, lost: &LineLoss) -> bool {
         self.is_tcp() && !lost.asked && !lost.stray && exchange.is_used()
     }
@@ -222,8 +222,8 @@ impl Port {
         matches!(self.port_spec.line, LineSpec::Tcp(_))
     }
 
-    /// Whether the connection may be half dead: all devices that were asked for a while gave no
-    /// reply.
+    /// Returns whether the connection may be half dead: all devices that were asked for a while
+    /// gave no reply.
     pub(super) fn is_doubtful(&self) -> bool {
         let devices = u32::try_from(self.schedule.devices()).unwrap_or(u32::MAX);
         self.is_tcp() && self.unanswered >= devices.clamp(DOUBTED_AFTER.0, DOUBTED_AFTER.1)

@@ -48,8 +48,8 @@ impl Port {
         }
     }
 
-    /// Whether a trial is due and this request can be part of it: it reads, and it is likely to
-    /// get a reply.
+    /// Returns whether a trial is due and this request can be part of it: it reads, and it is
+    /// likely to get a reply.
     fn may_try(&self, now: Mono, request: &Request) -> bool {
         let is_dead = self.heard_of.get(&request.device) == Some(&false);
         self.in_flight.wants_trial(now) && !request.is_command() && !is_dead

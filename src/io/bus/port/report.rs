@@ -117,7 +117,7 @@ impl Report {
         self.port
     }
 
-    /// Whether the port was last reported to the hub as open.
+    /// Returns whether the port was last reported to the hub as open.
     pub(super) fn is_up(&self) -> bool {
         self.told == Some(ReportedState::Up)
     }

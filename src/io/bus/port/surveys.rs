@@ -66,7 +66,7 @@ impl SurveyQueue {
         self.wait().await;
     }
 
-    /// Whether there is a request that its sender still waits for.
+    /// Returns whether there is a request that its sender still waits for.
     pub(super) fn has_request(&mut self) -> bool {
         loop {
             if let Some(order) = &self.next
@@ -82,13 +82,13 @@ impl SurveyQueue {
         }
     }
 
-    /// Whether there is a request whose turn it is although polls are due.
+    /// Returns whether there is a request whose turn it is although polls are due.
     pub(super) fn is_due(&mut self, now: Mono) -> bool {
         now >= self.not_before && self.has_request()
     }
 
-    /// Whether there is a request that ends before a poll is due at `until`, even if no reply
-    /// comes; returns false while no request has come.
+    /// Returns whether there is a request that ends before a poll is due at `until`, even if no
+    /// reply comes; returns false while no request has come.
     pub(super) fn fits_before(&mut self, now: Mono, until: Mono) -> bool {
         self.has_request()
             && self

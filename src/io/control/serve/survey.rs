@@ -71,8 +71,8 @@ pub(super) async fn survey(
     }
 }
 
-/// Whether a line opens what a user names: the same device file, by whatever name, or the same
-/// host and port.
+/// Returns whether a line opens what a user names: the same device file, by whatever name, or the
+/// same host and port.
 fn opens(line: &LineSpec, named: &str) -> bool {
     match line {
         LineSpec::Serial(serial) => {

@@ -183,7 +183,7 @@ fn words(why: &ReadFailure, sort: SourceKind) -> String {
     }
 }
 
-/// Whether `name` fits `pattern`, in which `*` stands for any characters.
+/// Returns whether `name` fits `pattern`, in which `*` stands for any characters.
 fn fits(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or("");

@@ -53,8 +53,8 @@ pub(super) fn check(
     }
 }
 
-/// Whether a device is a character device and, unless the gateway's own files list it, still
-/// called like a serial port when all links are followed. `None` if it does not exist.
+/// Returns whether a device is a character device and, unless the gateway's own files list it,
+/// still called like a serial port when all links are followed. `None` if it does not exist.
 fn leads_to_a_port(path: &Path, listed: bool) -> Option<bool> {
     let node = fs::canonicalize(path).ok()?;
     let metadata = fs::metadata(&node).ok()?;

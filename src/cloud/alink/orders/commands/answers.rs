@@ -43,8 +43,8 @@ impl AnswerMode {
         }
     }
 
-    /// How many commands of this kind may be under way or wait for their answer to be sent. At
-    /// four answers a second, each to a synchronous call leaves within the 8 s.
+    /// Returns how many commands of this kind may be under way or wait for their answer to be sent.
+    /// At four answers a second, each to a synchronous call leaves within the 8 s.
     pub(crate) const fn places(self) -> usize {
         match self {
             AnswerMode::Synchronously => 32,
@@ -52,7 +52,7 @@ impl AnswerMode {
         }
     }
 
-    /// How many of the places are for commands that are carried out. Those that come beyond
+    /// Returns how many of the places are for commands that are carried out. Those that come beyond
     /// are refused with an answer, as long as there is a place for that.
     pub(crate) const fn places_to_carry_out(self) -> usize {
         match self {
@@ -61,7 +61,7 @@ impl AnswerMode {
         }
     }
 
-    /// How long an answer that cannot be sent is of use.
+    /// Returns how long an answer that cannot be sent is of use.
     const fn of_use(self) -> Duration {
         match self {
             AnswerMode::Synchronously => Duration::from_secs(8),
@@ -124,18 +124,18 @@ impl WaitingAnswers {
         }
     }
 
-    /// How many answers of this kind wait.
+    /// Returns how many answers of this kind wait.
     pub(crate) fn len(&self, waits: AnswerMode) -> usize {
         self.queue(waits).len()
     }
 
-    /// Whether an answer to this message waits.
+    /// Returns whether an answer to this message waits.
     pub(crate) fn has(&self, key: &MessageKey) -> bool {
         let queue = self.queue(AnswerMode::of(&key.command));
         queue.iter().any(|a| *a.key == *key)
     }
 
-    /// Whether an answer waits that only a device with a session can give.
+    /// Returns whether an answer waits that only a device with a session can give.
     pub(crate) fn has_of(&self, device: DeviceId) -> bool {
         let mut all = self.synchronous.iter().chain(&self.others);
         all.any(|a| a.device == Some(device))
@@ -174,7 +174,7 @@ impl WaitingAnswers {
         dropped
     }
 
-    /// Whether an answer waits that can be sent.
+    /// Returns whether an answer waits that can be sent.
     pub(crate) fn has_sendable(&self, is_in: impl Fn(DeviceId) -> bool) -> bool {
         let mut all = self.synchronous.iter().chain(&self.others);
         all.any(|a| is_sendable(a, &is_in))

@@ -163,12 +163,12 @@ impl Commands {
         self.answers.due(is_in)
     }
 
-    /// Whether an answer waits that can be sent.
+    /// Returns whether an answer waits that can be sent.
     pub(crate) fn has_sendable(&self, is_in: impl Fn(DeviceId) -> bool) -> bool {
         self.answers.has_sendable(is_in)
     }
 
-    /// Whether a command of this device is under way or its answer waits to be sent.
+    /// Returns whether a command of this device is under way or its answer waits to be sent.
     pub(crate) fn is_waiting(&self, device: DeviceId) -> bool {
         let mut under_way = self.under_way.values();
         self.answers.has_of(device) || under_way.any(|u| u.message.session == Some(device))
@@ -272,7 +272,7 @@ impl Commands {
         Err(ImmediateRefusal::new(code, why))
     }
 
-    /// Whether the id of the message is known; then whatever answer is due has been given.
+    /// Returns whether the id of the message is known; then whatever answer is due has been given.
     fn is_repeat(&mut self, context: &mut Context<'_>, incoming: &Incoming) -> bool {
         let number = self.numbers.get(&incoming.key);
         let under_way = number.and_then(|number| self.under_way.get(number));
@@ -369,7 +369,7 @@ impl Commands {
 
     // --- answers -------------------------------------------------------------------
 
-    /// How many places are taken by messages of this kind.
+    /// Returns how many places are taken by messages of this kind.
     fn places_taken(&self, waits: AnswerMode) -> usize {
         let under_way = self.under_way.values();
         let same = under_way.filter(|u| u.message.waits() == waits).count();

@@ -192,7 +192,7 @@ impl TopologyOrder {
     }
 }
 
-/// Whether the value can be the id of a message.
+/// Returns whether the value can be the id of a message.
 fn is_id(id: &Json) -> bool {
     match id {
         Json::Number(_) => true,
