@@ -534,6 +534,4 @@ impl Schedule {
 }
 
 #[cfg(test)]
-mod overload;
-#[cfg(test)]
 mod tests;

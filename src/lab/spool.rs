@@ -4,7 +4,7 @@
 //! daemon as a process of its own, which is killed, stopped, cut off from its power and from
 //! the platform, and whose disk is filled up. An oracle compares what the bus gave with what
 //! the platform accepted. Phases that judge values run side by side; those that measure time
-//! and memory run alone, after them.
+//! and memory run alone, after them. Each phase is a file, and so is each part of its site.
 
 mod cycles;
 mod dated;

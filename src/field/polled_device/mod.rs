@@ -5,17 +5,20 @@
 //!
 //! | file | decides |
 //! |---|---|
+//! | `poll_slot.rs` | when one request is due, and when it is made again after a failure |
+//! | `adaptive_plan.rs` | the requests, as the device turns out to be |
+//! | `asking.rs` | which of them is asked next |
+//! | `alike.rs` | what follows for devices whose replies cannot be told apart |
+//! | `writes.rs` | the requests of commands |
+//! | `liveness_evidence.rs` | what the end of a transaction proves about the device |
 //! | `reply_trust.rs` | which replies can be trusted |
 //! | `retries.rs` | whether the device answers, and when it is tried if it does not |
 //! | `failing.rs` | how one request fails while the device lives |
-//! | `reply_wait.rs` | how long a reply is waited for |
+//! | `reply_wait.rs` | how long a reply is waited for, with `timeout.rs` and `recent_max.rs` |
 //! | `probe_history.rs` | which probes are of use |
 //! | `value_times.rs` | which values are wanted |
 //!
 //! This file puts together what they know; `outcome.rs` tells each of them what happened.
-//!
-//! `polled_device/adaptive_plan.rs` changes the requests with what the device turns out to be,
-//! `polled_device/asking.rs` decides which of them is asked next.
 
 pub mod adaptive_plan;
 mod alike;

@@ -9,6 +9,8 @@ use crate::field::test_spec::{installation, number, point, profile, serial, tcp}
 use crate::field::transaction::request::Probe;
 use crate::spec::{Number, PortSpec, ProfileSpec, Table};
 
+mod overload;
+
 const SECOND: u64 = 1_000_000;
 
 /// A line on virtual time: answering units take `cost`, dead ones their

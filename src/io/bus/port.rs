@@ -599,5 +599,3 @@ impl From<LineLoss> for PollingStop {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tokio_modbus_peer;

@@ -3,7 +3,8 @@
 //! One task accepts connections. Each connection has a task of its own that reads one question,
 //! hands it to the task that can answer ([`QuestionSender`]) and writes the answer. The types
 //! of questions and answers are in `control/`; `peer.rs` decides who may ask. The files beside
-//! this one are the two ends (`serve/`, `client.rs`), the bounds of each, and what is told of them.
+//! this one are the two ends (`serve/`, `client.rs`), the bounds of each, and what is told of them:
+//! more than a dozen, because each bound is a file that can be read alone.
 //!
 //! # Bounds
 //!

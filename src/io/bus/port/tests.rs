@@ -6,6 +6,7 @@ mod endpoints;
 mod hostile;
 mod late_replies;
 mod losses;
+mod tokio_modbus_peer;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

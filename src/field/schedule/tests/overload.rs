@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::tests::Line;
 use super::*;
 use crate::field::modbus::MAX_REGISTERS;
 use crate::field::schedule::interval_stretch::{BEHIND_AFTER, WINDOW};
