@@ -75,7 +75,7 @@ vocabulary! {
         /// A part of the service makes no progress; the watchdog is about to restart it.
         TaskStuck = "task-stuck",
         /// A part of the service that was stuck makes progress again.
-        TaskMovesAgain = "task-moves-again",
+        TaskRecovered = "task-recovered",
         /// Journal entries were lost because the journal did not take them in time.
         JournalLost = "journal-lost",
         /// A port is open and its devices are polled.
@@ -87,9 +87,9 @@ vocabulary! {
         /// A TCP endpoint does not support several requests in flight.
         PortOneAtATime = "port-one-at-a-time",
         /// A port has been down for so long that its devices count as silent.
-        PortSilenced = "port-silenced",
+        PortDevicesSilent = "port-devices-silent",
         /// A port is open and none of its devices answers.
-        PortMute = "port-mute",
+        PortWithoutAnswers = "port-without-answers",
         /// A serial port does not have the settings it was given.
         PortSettingsDiffer = "port-settings-differ",
         /// An adapter holds received bytes back and every poll takes longer.
@@ -113,11 +113,11 @@ vocabulary! {
         /// A line carries what it is asked for again.
         PortIntervalsKept = "port-intervals-kept",
         /// Two devices seem to have the same address on one line.
-        DeviceUnitTwice = "device-unit-twice",
+        DeviceAddressShared = "device-address-shared",
         /// A device says its replies twice.
-        DeviceRepliesTwice = "device-replies-twice",
+        DeviceRepliesRepeated = "device-replies-repeated",
         /// Another master asks a device, or the device sends by itself.
-        DeviceOthersAsk = "device-others-ask",
+        DeviceOtherMaster = "device-other-master",
         /// A device is no longer kept offline for falling silent often.
         DeviceHoldEnded = "device-hold-ended",
         /// Replies of a device come spoiled.
@@ -175,7 +175,7 @@ vocabulary! {
         /// The connection to the platform ended.
         CloudDisconnected = "cloud-disconnected",
         /// Another client seems to use this gateway's certificate.
-        CloudKickedSuspected = "cloud-kicked-suspected",
+        CloudTakeoverSuspected = "cloud-takeover-suspected",
         /// The broker refused subscriptions.
         CloudSubscribeRefused = "cloud-subscribe-refused",
         /// The platform did not tell or not delete the desired values of a device.
@@ -185,9 +185,9 @@ vocabulary! {
         /// The platform asks for fewer messages.
         CloudThrottled = "cloud-throttled",
         /// No more sub-devices may be online.
-        CloudFull = "cloud-full",
+        CloudQuotaFull = "cloud-quota-full",
         /// A request failed on the platform itself.
-        CloudTrouble = "cloud-trouble",
+        CloudRequestFailed = "cloud-request-failed",
         /// Requests to the platform stay unanswered.
         CloudUnanswered = "cloud-unanswered",
         /// A message from the platform could not be read.
@@ -233,7 +233,7 @@ vocabulary! {
         /// Devices were disabled, enabled, deleted or moved in the console.
         PlatformOrder = "platform-order",
         /// The platform sends an order for a device that is not configured.
-        PlatformOrderStranger = "platform-order-stranger",
+        PlatformOrderUnknownDevice = "platform-order-unknown-device",
         /// The platform sends a command that is not supported.
         PlatformCommandUnsupported = "platform-command-unsupported",
         /// The queue of values is full and the oldest are dropped.
@@ -317,7 +317,7 @@ vocabulary! {
         /// The control socket takes no connections.
         ControlNotAccepted = "control-not-accepted",
         /// All places at the control socket were taken, and an idle connection was closed for another.
-        ControlCrowded = "control-crowded",
+        ControlPeerReplaced = "control-peer-replaced",
         /// The control socket could be made at last.
         ControlAvailable = "control-available",
         /// Metrics are served at last.
@@ -325,7 +325,7 @@ vocabulary! {
         /// No connection for metrics over HTTP can be accepted.
         MetricsNotAccepted = "metrics-not-accepted",
         /// All places for metrics over HTTP were taken, and an idle connection was closed for another.
-        MetricsCrowded = "metrics-crowded",
+        MetricsPeerReplaced = "metrics-peer-replaced",
     }
 }
 
@@ -471,14 +471,14 @@ impl EventKind {
             EventKind::ReloadHeldBack => 0x282ebf5e_948d486d_b60458ca_a190bfd5,
             EventKind::ConfigProblem => 0xe2e08bdf_4e2e4259_b6260207_150f4b3d,
             EventKind::TaskStuck => 0xee414c5e_ebcb4403_b03dd60c_e55b425a,
-            EventKind::TaskMovesAgain => 0x41e93846_f86048ea_838e27b7_aad01292,
+            EventKind::TaskRecovered => 0x41e93846_f86048ea_838e27b7_aad01292,
             EventKind::JournalLost => 0x98b47366_680345fb_87d5149a_41a4f742,
             EventKind::PortOpened => 0x7f73580d_0f544b3e_81716cf0_694f0f08,
             EventKind::PortUnavailable => 0x705b6ee2_ef40483d_8631ff6d_e72393b8,
             EventKind::PortLost => 0x1e1d65fb_9d5b440a_a5a6b9cd_325d33a9,
             EventKind::PortOneAtATime => 0xa5ea15aa_3cf94c7e_87dc88ec_bb634e5a,
-            EventKind::PortSilenced => 0xed7cf121_6b9c41fa_be5cc596_59c0dc7c,
-            EventKind::PortMute => 0x98b7f3f3_0c664e26_b05c2623_96b755c0,
+            EventKind::PortDevicesSilent => 0xed7cf121_6b9c41fa_be5cc596_59c0dc7c,
+            EventKind::PortWithoutAnswers => 0x98b7f3f3_0c664e26_b05c2623_96b755c0,
             EventKind::PortSettingsDiffer => 0xd9fe4e31_c6f345e3_a2f8adfd_028475b1,
             EventKind::PortBytesHeldBack => 0x21a1fd52_c7eb4434_88a95dad_d1fe7409,
             EventKind::PortEchoHeard => 0x30837548_b3874e4f_83c1b989_3941d776,
@@ -491,9 +491,9 @@ impl EventKind {
             EventKind::DeviceHoldEnded => 0x1d0a5cd2_713542e9_88002c7f_a7e3b258,
             EventKind::PortIntervalsStretched => 0xa63f10c3_601e4858_8f71e6d9_975a5fdc,
             EventKind::PortIntervalsKept => 0x5f1a6160_bbd3497a_a3460772_6d3e776a,
-            EventKind::DeviceUnitTwice => 0x74195c68_74e44a5c_bf62fb2d_225d8b3a,
-            EventKind::DeviceRepliesTwice => 0x0026109d_3a7e4a35_9bf33488_9731a221,
-            EventKind::DeviceOthersAsk => 0xfa9afdfd_fef84858_b1e5900d_22a60add,
+            EventKind::DeviceAddressShared => 0x74195c68_74e44a5c_bf62fb2d_225d8b3a,
+            EventKind::DeviceRepliesRepeated => 0x0026109d_3a7e4a35_9bf33488_9731a221,
+            EventKind::DeviceOtherMaster => 0xfa9afdfd_fef84858_b1e5900d_22a60add,
             EventKind::DeviceGarbled => 0xeb30e3a1_df7d4c40_812d2de9_41286cad,
             EventKind::DeviceForeign => 0x5de5cdd2_003e4af2_8b6d95a6_2d4bb674,
             EventKind::DeviceLate => 0x0108dfc6_0a744ef1_8ecf92c4_bcf7d46e,
@@ -513,13 +513,13 @@ impl EventKind {
             EventKind::CloudConnected => 0x7c2104f1_36e94ea2_a5d0864a_49141172,
             EventKind::CloudConnectFailed => 0x80998c01_65754118_bdb8640d_ffcadcc9,
             EventKind::CloudDisconnected => 0x6dbb509a_328c4f97_991c2027_e429a3e0,
-            EventKind::CloudKickedSuspected => 0xfd7bfd9d_033746e2_83fd8418_9a0937a3,
+            EventKind::CloudTakeoverSuspected => 0xfd7bfd9d_033746e2_83fd8418_9a0937a3,
             EventKind::CloudSubscribeRefused => 0xcfe5d721_19e34374_b8a65261_8c43c729,
             EventKind::DesiredFailed => 0xb201c1d9_9b694507_b5a4818b_a9f61dd4,
             EventKind::CloudRequestRefused => 0x48f8995f_893a4c04_8e3ef6be_1cac7257,
             EventKind::CloudThrottled => 0x9056ea55_43d74bee_852c3c96_128ebbd1,
-            EventKind::CloudFull => 0x3ade51d7_377440ea_8034078f_8ec9d970,
-            EventKind::CloudTrouble => 0x5c9527bb_669749a9_ad39335c_efa255e6,
+            EventKind::CloudQuotaFull => 0x3ade51d7_377440ea_8034078f_8ec9d970,
+            EventKind::CloudRequestFailed => 0x5c9527bb_669749a9_ad39335c_efa255e6,
             EventKind::CloudUnanswered => 0xdc87edb7_f2f0458b_beae1fad_5049aab2,
             EventKind::CloudMalformed => 0xa41b59dc_fa0c44d9_a356098b_10933be8,
             EventKind::CloudStopped => 0xadd8f0a3_2c4646b1_b546e115_7d649393,
@@ -542,7 +542,7 @@ impl EventKind {
             EventKind::TopologyExtra => 0x3737b391_15c14189_84e75843_4e3814a7,
             EventKind::TopologyDeleted => 0x74cf2069_53ff4568_8a7130f9_55bf2f89,
             EventKind::PlatformOrder => 0xda0a8666_941e4d0d_8b5dbfb2_b36be443,
-            EventKind::PlatformOrderStranger => 0xe24cedc5_be9b44c7_bff00277_e46752a8,
+            EventKind::PlatformOrderUnknownDevice => 0xe24cedc5_be9b44c7_bff00277_e46752a8,
             EventKind::PlatformCommandUnsupported => 0x4b0d7c92_9e1f4a63_a7d85e30_c16b2f84,
             EventKind::PostQueueFull => 0xc4563e62_15054df4_bb3865fd_5fbd32a4,
             EventKind::PostRefused => 0x925c1865_53f54bae_bcc07b50_86c3a7e7,
@@ -584,11 +584,11 @@ impl EventKind {
             EventKind::MetricsUnavailable => 0x385ccedc_d5dd4ccc_8d6557dc_636f1bed,
             EventKind::ControlRefused => 0x2758f25e_d03748fe_b3601381_517db92e,
             EventKind::ControlNotAccepted => 0xbd238be3_e0454a80_b7227bae_f2a62881,
-            EventKind::ControlCrowded => 0x8e11f251_66554d36_a3c4c95d_692ac757,
+            EventKind::ControlPeerReplaced => 0x8e11f251_66554d36_a3c4c95d_692ac757,
             EventKind::ControlAvailable => 0xc6d17e18_df0d4545_85b0a48e_35e37bac,
             EventKind::MetricsAvailable => 0xd753b981_e0944a56_a86327a9_27dceafe,
             EventKind::MetricsNotAccepted => 0x5090d970_805f4774_a3a750f5_15bf420f,
-            EventKind::MetricsCrowded => 0x92a063d3_f3b14f38_9007e5ba_567991ac,
+            EventKind::MetricsPeerReplaced => 0x92a063d3_f3b14f38_9007e5ba_567991ac,
         })
     }
 }

@@ -454,11 +454,11 @@ mod tests {
                 port,
                 wait: Duration::from_millis(16),
             },
-            FieldLogEvent::UnitTwice {
+            FieldLogEvent::AddressShared {
                 device,
                 place: "unit 7".into(),
             },
-            FieldLogEvent::OthersAsk { device },
+            FieldLogEvent::OtherMaster { device },
         ] {
             let text = format!("the journal says: {}", event.sentence());
             let said = Language::Chinese.say(&text);

@@ -222,7 +222,7 @@ pub const TABLE: [Metric; 43] = [
         |f, to| count(to, f.refused),
     ),
     metric(
-        "alink_gateway_sessions_kicked",
+        "alink_gateway_sessions_ended_by_platform",
         MetricKind::Counter,
         &[],
         "Sessions of devices ended by the platform",

@@ -270,7 +270,7 @@ fn only_a_longer_wait_at_the_lines_own_settings_is_told_as_one() {
 
 fn suspected(device: &mut Device) {
     device.noticed = vec![StandingNotice {
-        event: "device-unit-twice".into(),
+        event: "device-address-shared".into(),
         what: "two devices with one address?".into(),
         ago_ms: 1_200_000,
     }];

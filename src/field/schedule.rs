@@ -411,9 +411,9 @@ impl Schedule {
                 | DeviceFinding::PointsFail { .. }
                 | DeviceFinding::LongRequestsFail { .. }
                 | DeviceFinding::LongRequestsAnswered { .. }
-                | DeviceFinding::RepliesTwice { .. }
-                | DeviceFinding::UnitTwice { .. }
-                | DeviceFinding::OthersAsk { .. }
+                | DeviceFinding::RepliesRepeated { .. }
+                | DeviceFinding::AddressShared { .. }
+                | DeviceFinding::OtherMaster { .. }
                 | DeviceFinding::PointsBack { .. } => {}
             }
         }

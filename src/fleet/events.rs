@@ -44,7 +44,7 @@ pub enum FleetLogEvent {
         answers: bool,
     },
     /// The devices of a port fell silent together because it is down.
-    PortSilenced {
+    PortDevicesSilent {
         /// Which port.
         port: PortId,
         /// The devices of the port that were not silent for reasons of their own.
@@ -54,7 +54,7 @@ pub enum FleetLogEvent {
     },
     /// The port is open, and none of its devices answers any more. The fault is more likely in
     /// the line than in the devices.
-    PortMute {
+    PortWithoutAnswers {
         /// Which port.
         port: PortId,
         /// How many devices the port has.
@@ -71,7 +71,9 @@ impl LogEvent for FleetLogEvent {
             | FleetLogEvent::Returned { .. }
             | FleetLogEvent::LetGo { .. } => Level::Info,
             FleetLogEvent::Silent { .. } | FleetLogEvent::Held { .. } => Level::Warn,
-            FleetLogEvent::PortSilenced { .. } | FleetLogEvent::PortMute { .. } => Level::Warn,
+            FleetLogEvent::PortDevicesSilent { .. } | FleetLogEvent::PortWithoutAnswers { .. } => {
+                Level::Warn
+            }
         }
     }
 
@@ -82,8 +84,8 @@ impl LogEvent for FleetLogEvent {
             FleetLogEvent::Returned { .. } => EventKind::DeviceReturned,
             FleetLogEvent::Held { .. } => EventKind::DeviceHeld,
             FleetLogEvent::LetGo { .. } => EventKind::DeviceHoldEnded,
-            FleetLogEvent::PortSilenced { .. } => EventKind::PortSilenced,
-            FleetLogEvent::PortMute { .. } => EventKind::PortMute,
+            FleetLogEvent::PortDevicesSilent { .. } => EventKind::PortDevicesSilent,
+            FleetLogEvent::PortWithoutAnswers { .. } => EventKind::PortWithoutAnswers,
         }
     }
 
@@ -94,15 +96,14 @@ impl LogEvent for FleetLogEvent {
             | FleetLogEvent::Held { device }
             | FleetLogEvent::LetGo { device, .. }
             | FleetLogEvent::Returned { device, .. } => LogSubject::Device(*device),
-            FleetLogEvent::PortSilenced { port, .. } | FleetLogEvent::PortMute { port, .. } => {
-                LogSubject::Port(*port)
-            }
+            FleetLogEvent::PortDevicesSilent { port, .. }
+            | FleetLogEvent::PortWithoutAnswers { port, .. } => LogSubject::Port(*port),
         }
     }
 
     fn devices(&self) -> &[DeviceId] {
         match self {
-            FleetLogEvent::PortSilenced { devices, .. } => devices,
+            FleetLogEvent::PortDevicesSilent { devices, .. } => devices,
             _ => &[],
         }
     }
@@ -119,10 +120,10 @@ impl LogEvent for FleetLogEvent {
             FleetLogEvent::Returned { after, .. } => {
                 vec![(JournalField::SilentMs, after.as_millis().to_string())]
             }
-            FleetLogEvent::PortSilenced { devices, .. } => {
+            FleetLogEvent::PortDevicesSilent { devices, .. } => {
                 vec![(JournalField::Count, devices.len().to_string())]
             }
-            FleetLogEvent::PortMute { devices, .. } => {
+            FleetLogEvent::PortWithoutAnswers { devices, .. } => {
                 vec![(JournalField::Count, devices.to_string())]
             }
             _ => Vec::new(),
@@ -173,7 +174,7 @@ impl LogEvent for FleetLogEvent {
             FleetLogEvent::Returned { after, .. } => {
                 format!("responding again after {} of silence", seconds(*after))
             }
-            FleetLogEvent::PortMute {
+            FleetLogEvent::PortWithoutAnswers {
                 devices,
                 answered_before,
                 ..
@@ -186,7 +187,7 @@ impl LogEvent for FleetLogEvent {
                     false => "has answered since the start",
                 }
             ),
-            FleetLogEvent::PortSilenced { devices, why, .. } => {
+            FleetLogEvent::PortDevicesSilent { devices, why, .. } => {
                 format!(
                     "down: {why}; {} silent",
                     match devices.len() {

@@ -337,7 +337,7 @@ impl Fleet {
         let mute = p.down.is_none() && p.devices.len() > 1 && p.devices.iter().all(&mut missed);
         if mute && !p.mute {
             self.out
-                .push_back(Output::LogEvent(FleetLogEvent::PortMute {
+                .push_back(Output::LogEvent(FleetLogEvent::PortWithoutAnswers {
                     port,
                     devices: p.devices.len(),
                     answered_before,
@@ -382,7 +382,7 @@ impl Fleet {
                 )
             };
             self.out
-                .push_back(Output::LogEvent(FleetLogEvent::PortSilenced {
+                .push_back(Output::LogEvent(FleetLogEvent::PortDevicesSilent {
                     port,
                     devices: p.devices.iter().filter(because_of_it).copied().collect(),
                     why: p.down.clone().unwrap_or_default(),

@@ -62,7 +62,7 @@ const SUSPECTED_FOR: Duration = Duration::from_secs(70 * 60);
 /// Returns how long an event of this kind stands if nothing takes it back; `None`: for ever.
 const fn stands_for(kind: EventKind) -> Option<Duration> {
     match kind {
-        EventKind::DeviceUnitTwice | EventKind::DeviceOthersAsk => Some(SUSPECTED_FOR),
+        EventKind::DeviceAddressShared | EventKind::DeviceOtherMaster => Some(SUSPECTED_FOR),
         _ => None,
     }
 }
@@ -205,13 +205,13 @@ mod tests {
         let mut standing = StandingEvents::default();
         let minute = |n: u64| Mono::from_micros(n * 60_000_000);
         let device = LogSubject::Device(DeviceId(0));
-        for kind in [EventKind::DeviceUnitTwice, EventKind::DeviceOthersAsk] {
+        for kind in [EventKind::DeviceAddressShared, EventKind::DeviceOtherMaster] {
             standing.on_field(minute(0), device, kind, "twice");
         }
         standing.on_field(minute(0), device, EventKind::DevicePointsFail, "fails");
         assert_eq!(standing.of(minute(69), device).len(), 3);
         assert_eq!(standing.of(minute(70), device).len(), 1);
-        standing.on_field(minute(61), device, EventKind::DeviceUnitTwice, "twice");
+        standing.on_field(minute(61), device, EventKind::DeviceAddressShared, "twice");
         assert_eq!(standing.of(minute(70), device).len(), 2);
     }
 }

@@ -126,7 +126,7 @@ fn places_are_filled_exactly_whatever_the_cap() {
         let mut w = capped(200, cap);
         let refused = w.sent.iter().filter(|s| s.code == 428).count();
         assert!((1..=10).contains(&refused), "cap {cap}: {refused} refused");
-        assert_eq!(w.told("cloud-full"), 1, "cap {cap}");
+        assert_eq!(w.told("cloud-quota-full"), 1, "cap {cap}");
         // Twenty leave: exactly so many take their places, and no request is refused.
         w.sent.clear();
         let leave: Vec<u32> = (0..200).filter(|d| w.is_in(*d)).take(20).collect();
@@ -226,7 +226,7 @@ fn a_place_within_our_own_limit_is_taken_as_soon_as_it_is_free() {
     w.want(0..120, Presence::Online);
     assert!(w.run_for(secs(10), |w| w.online() == 100));
     w.run(secs(30));
-    assert_eq!(w.told("cloud-full"), 1);
+    assert_eq!(w.told("cloud-quota-full"), 1);
     for d in 0..20 {
         w.want([d], Presence::Offline);
         assert!(w.run_for(ms(300), |w| w.online() == 99), "{d} has left");
@@ -585,7 +585,7 @@ fn session(c: &mut Connector, now: &mut Mono, lasted: u64, why: &LinkDown) -> st
 
 fn suspected(c: &mut Connector) -> usize {
     let told = std::iter::from_fn(|| c.poll(Now::default()));
-    told.filter(|n| matches!(n, CloudLogEvent::KickedSuspected { .. }))
+    told.filter(|n| matches!(n, CloudLogEvent::TakeoverSuspected { .. }))
         .count()
 }
 

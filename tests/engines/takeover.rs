@@ -439,7 +439,7 @@ fn takeover_is_suspected_after_three_short_sessions_and_answered_with_minutes_af
             };
             assert!(wait >= least && wait <= most, "{n}: {wait:?}");
             for notice in notices(&mut c, now) {
-                if let CloudLogEvent::KickedSuspected { sessions } = notice {
+                if let CloudLogEvent::TakeoverSuspected { sessions } = notice {
                     assert_eq!(sessions, n);
                     loud += 1;
                 }
@@ -466,7 +466,7 @@ fn a_bad_line_is_not_taken_for_another_gateway() {
             assert!(
                 !told
                     .iter()
-                    .any(|n| matches!(n, CloudLogEvent::KickedSuspected { .. }))
+                    .any(|n| matches!(n, CloudLogEvent::TakeoverSuspected { .. }))
             );
         }
     }

@@ -135,7 +135,7 @@ fn confession() -> Entry {
     let path = folder.path().join("socket");
     let sink = Sink::journal(Level::Debug, Clock::system(), &path).unwrap();
     let journal = Journal::new(spec(0)).to(sink);
-    let mute = fleet::FleetLogEvent::PortMute {
+    let mute = fleet::FleetLogEvent::PortWithoutAnswers {
         port: PortId(0),
         devices: 3,
         answered_before: true,
@@ -414,7 +414,7 @@ fn the_journal_itself_takes_the_catalogs() {
 fn an_entry_never_has_more_fields_than_the_journal_takes() {
     let desk = Desk::new(spec(240));
     let many: Vec<DeviceId> = (0..2000).map(|n| DeviceId(n % 243)).collect();
-    desk.journal.tell(&fleet::FleetLogEvent::PortSilenced {
+    desk.journal.tell(&fleet::FleetLogEvent::PortDevicesSilent {
         port: PortId(1),
         devices: many,
         why: "gone".into(),

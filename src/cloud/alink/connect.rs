@@ -207,7 +207,7 @@ impl Connector {
         // 24 … sessions.
         let often = self.short / SUSPICIOUS;
         if self.short > short && self.short.is_multiple_of(SUSPICIOUS) && often.is_power_of_two() {
-            self.notices.push_back(CloudLogEvent::KickedSuspected {
+            self.notices.push_back(CloudLogEvent::TakeoverSuspected {
                 sessions: self.short,
             });
         }

@@ -102,7 +102,7 @@ fn down(status: &Status, found: &mut Findings) {
 /// What the platform, or the way to it, does not take.
 fn limits(status: &Status, found: &mut Findings) {
     let cloud = &status.cloud;
-    if let Some(full) = noticed(&status.noticed, "cloud-full")
+    if let Some(full) = noticed(&status.noticed, "cloud-quota-full")
         && cloud.online < cloud.wanted
     {
         let seen = vec![

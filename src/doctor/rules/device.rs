@@ -175,7 +175,7 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
         found.device(name, Cause::SlowDevice, certainty, seen);
     }
     let second = own.clone().any(|o| o.second_reply);
-    if let Some(twice) = noticed(&device.noticed, "device-unit-twice") {
+    if let Some(twice) = noticed(&device.noticed, "device-address-shared") {
         let listened = own
             .clone()
             .any(|o| o.listened_on && o.outcome.is_understood());
@@ -203,7 +203,7 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
         found.shared_address(device, Certainty::Possible, seen);
     }
     for (event, cause) in [
-        ("device-others-ask", Cause::SecondMaster),
+        ("device-other-master", Cause::SecondMaster),
         ("device-held", Cause::DeviceUnsteady),
     ] {
         if let Some(noticed) = noticed(&device.noticed, event) {

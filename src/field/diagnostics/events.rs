@@ -108,20 +108,20 @@ pub enum FieldLogEvent {
     },
     /// Replies under one address are spoilt again and again, or come twice with different values,
     /// and no others do; reported once an hour for each address as long as this goes on.
-    UnitTwice {
+    AddressShared {
         /// The device that is configured at the address.
         device: DeviceId,
         /// The address, in words.
         place: String,
     },
     /// Replies of a device come twice; reported once.
-    RepliesTwice {
+    RepliesRepeated {
         /// The device.
         device: DeviceId,
     },
     /// A device sends replies again and again that were not waited for here; reported once an
     /// hour as long as this goes on.
-    OthersAsk {
+    OtherMaster {
         /// The device.
         device: DeviceId,
     },
@@ -233,8 +233,8 @@ impl FieldLogEvent {
             | FieldLogEvent::BytesHeldBack { .. }
             | FieldLogEvent::IntervalsStretched { .. }
             | FieldLogEvent::IntervalsKept { .. }
-            | FieldLogEvent::UnitTwice { .. }
-            | FieldLogEvent::OthersAsk { .. }
+            | FieldLogEvent::AddressShared { .. }
+            | FieldLogEvent::OtherMaster { .. }
             | FieldLogEvent::PointsRefused { .. }
             | FieldLogEvent::DatumRefused { .. }
             | FieldLogEvent::PointsFail { .. }
@@ -244,7 +244,7 @@ impl FieldLogEvent {
             | FieldLogEvent::PortLost { .. }
             | FieldLogEvent::EchoHeard { .. }
             | FieldLogEvent::EchoMissed { .. }
-            | FieldLogEvent::RepliesTwice { .. }
+            | FieldLogEvent::RepliesRepeated { .. }
             | FieldLogEvent::FloatsImplausible { .. }
             | FieldLogEvent::FloatsPlausible { .. }
             | FieldLogEvent::HoleFound { .. }
@@ -368,7 +368,7 @@ impl LogEvent for FieldLogEvent {
             | FieldLogEvent::PointsBack { .. }
             | FieldLogEvent::FloatsPlausible { .. }
             | FieldLogEvent::LongRequestsAnswered { .. }
-            | FieldLogEvent::RepliesTwice { .. }
+            | FieldLogEvent::RepliesRepeated { .. }
             | FieldLogEvent::OneAtATime { .. }
             | FieldLogEvent::IntervalsKept { .. } => Level::Info,
             FieldLogEvent::PortUnavailable { .. }
@@ -378,8 +378,8 @@ impl LogEvent for FieldLogEvent {
             | FieldLogEvent::EchoHeard { .. }
             | FieldLogEvent::EchoMissed { .. }
             | FieldLogEvent::IntervalsStretched { .. }
-            | FieldLogEvent::UnitTwice { .. }
-            | FieldLogEvent::OthersAsk { .. }
+            | FieldLogEvent::AddressShared { .. }
+            | FieldLogEvent::OtherMaster { .. }
             | FieldLogEvent::PointsRefused { .. }
             | FieldLogEvent::DatumRefused { .. }
             | FieldLogEvent::PointsFail { .. }
@@ -401,9 +401,9 @@ impl LogEvent for FieldLogEvent {
             FieldLogEvent::EchoMissed { .. } => EventKind::PortEchoMissed,
             FieldLogEvent::IntervalsStretched { .. } => EventKind::PortIntervalsStretched,
             FieldLogEvent::IntervalsKept { .. } => EventKind::PortIntervalsKept,
-            FieldLogEvent::UnitTwice { .. } => EventKind::DeviceUnitTwice,
-            FieldLogEvent::RepliesTwice { .. } => EventKind::DeviceRepliesTwice,
-            FieldLogEvent::OthersAsk { .. } => EventKind::DeviceOthersAsk,
+            FieldLogEvent::AddressShared { .. } => EventKind::DeviceAddressShared,
+            FieldLogEvent::RepliesRepeated { .. } => EventKind::DeviceRepliesRepeated,
+            FieldLogEvent::OtherMaster { .. } => EventKind::DeviceOtherMaster,
             FieldLogEvent::FloatsImplausible { .. } => EventKind::DeviceFloatsImplausible,
             FieldLogEvent::FloatsPlausible { .. } => EventKind::DeviceFloatsPlausible,
             FieldLogEvent::HoleFound { .. } => EventKind::DeviceHoleFound,
@@ -438,9 +438,9 @@ impl LogEvent for FieldLogEvent {
             | FieldLogEvent::LongRequestsFail { device, .. }
             | FieldLogEvent::LongRequestsAnswered { device }
             | FieldLogEvent::PointsBack { device, .. }
-            | FieldLogEvent::UnitTwice { device, .. }
-            | FieldLogEvent::RepliesTwice { device }
-            | FieldLogEvent::OthersAsk { device }
+            | FieldLogEvent::AddressShared { device, .. }
+            | FieldLogEvent::RepliesRepeated { device }
+            | FieldLogEvent::OtherMaster { device }
             | FieldLogEvent::DeviceTrouble { device, .. } => LogSubject::Device(*device),
         }
     }
@@ -563,14 +563,14 @@ impl LogEvent for FieldLogEvent {
                 "keeps up again: all points of priority {} are read as often as configured",
                 priority.word()
             ),
-            FieldLogEvent::UnitTwice { place, .. } => format!(
+            FieldLogEvent::AddressShared { place, .. } => format!(
                 "two devices with one address? Replies of {place} are spoilt again and again, or a \
                  second one with other values follows, and those of other devices on the line are \
                  well: disconnect this device and see \
                  whether another one still answers at its address, give each device on the line \
                  an address of its own, and look at its wiring and its settings"
             ),
-            FieldLogEvent::RepliesTwice { .. } => {
+            FieldLogEvent::RepliesRepeated { .. } => {
                 "its replies come twice: a repeater or a bridge sends \
                                             them again, or two devices have this address; the \
                                             gateway waits a response timeout before it repeats a \
@@ -578,7 +578,7 @@ impl LogEvent for FieldLogEvent {
                                             for an answer"
                     .into()
             }
-            FieldLogEvent::OthersAsk { .. } => {
+            FieldLogEvent::OtherMaster { .. } => {
                 "sends reply after reply that the gateway did not ask for: \
                                          another master asks this device, through a serial server \
                                          that passes every reply to all its clients, or the \

@@ -112,17 +112,17 @@ pub enum DeviceFinding {
         device: DeviceId,
     },
     /// The replies of a device come twice. Reported once.
-    RepliesTwice {
+    RepliesRepeated {
         /// The device.
         device: DeviceId,
     },
     /// Two devices seem to have this one's address. Reported once.
-    UnitTwice {
+    AddressShared {
         /// The device.
         device: DeviceId,
     },
     /// Replies of a device that were not waited for do not end. Reported now and then.
-    OthersAsk {
+    OtherMaster {
         /// The device.
         device: DeviceId,
     },

@@ -301,7 +301,8 @@ impl PolledDevice {
         let longest = self.slots.iter().map(takes).max().unwrap_or_default();
         if self.trust.passed_by(now, longest) {
             let device = self.device;
-            self.reading.report(DeviceFinding::RepliesTwice { device });
+            self.reading
+                .report(DeviceFinding::RepliesRepeated { device });
         }
     }
 

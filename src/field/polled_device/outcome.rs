@@ -29,7 +29,7 @@ impl PolledDevice {
         let certainty = self.trust.certainty(request);
         if self.trust.was_asked(now, request, outcome, certainty) {
             let device = self.device;
-            self.reading.report(DeviceFinding::OthersAsk { device });
+            self.reading.report(DeviceFinding::OtherMaster { device });
         }
         self.probes.ended(now, request.probe, outcome);
         if request.trusted && matches!(outcome, Outcome::Answered(_)) {

@@ -67,7 +67,8 @@ impl Schedule {
 
     fn tell_duplicates(&mut self) {
         while let Some(device) = self.duplicates.poll() {
-            self.findings.push_back(DeviceFinding::UnitTwice { device });
+            self.findings
+                .push_back(DeviceFinding::AddressShared { device });
         }
     }
 }

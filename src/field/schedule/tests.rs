@@ -357,7 +357,7 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
         now = now + COPIES * 2;
         assert_eq!(s.overheard(now, BusAddress::Modbus(UnitId(1))), None);
         let told: Vec<DeviceFinding> = (0..told)
-            .map(|_| DeviceFinding::RepliesTwice {
+            .map(|_| DeviceFinding::RepliesRepeated {
                 device: DeviceId(0),
             })
             .collect();
@@ -666,7 +666,7 @@ fn a_unit_that_somebody_else_asks_all_the_time_is_asked_and_not_believed() {
                 NextAction::NotBefore(at, _) => now = at,
                 NextAction::Idle => panic!("idle"),
             }
-            let others = |f: &DeviceFinding| matches!(f, DeviceFinding::OthersAsk { device } if device.0 == 0);
+            let others = |f: &DeviceFinding| matches!(f, DeviceFinding::OtherMaster { device } if device.0 == 0);
             told += std::iter::from_fn(|| s.poll_finding())
                 .filter(others)
                 .count();
@@ -717,7 +717,7 @@ fn a_second_master_of_a_unit_that_is_switched_off_since_is_reported_once() {
             NextAction::Idle => panic!("idle"),
         }
         let others =
-            |f: &DeviceFinding| matches!(f, DeviceFinding::OthersAsk { device } if device.0 == 0);
+            |f: &DeviceFinding| matches!(f, DeviceFinding::OtherMaster { device } if device.0 == 0);
         let found = std::iter::from_fn(|| s.poll_finding());
         told += found.filter(others).count();
     }

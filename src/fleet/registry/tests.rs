@@ -138,7 +138,7 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
                 online: false,
                 why_not: Some(LogoutReason::PortDown),
             },
-            Output::LogEvent(FleetLogEvent::PortSilenced {
+            Output::LogEvent(FleetLogEvent::PortDevicesSilent {
                 port: PortId(0),
                 devices: vec![DeviceId(0), DeviceId(1)],
                 why: "no such device".into()
@@ -166,7 +166,9 @@ fn devices_of_a_port_that_is_down_follow_it_with_one_line_for_all() {
         told += out
             .iter()
             .filter(|o| match o {
-                Output::LogEvent(FleetLogEvent::PortSilenced { devices, .. }) => devices.len() == 2,
+                Output::LogEvent(FleetLogEvent::PortDevicesSilent { devices, .. }) => {
+                    devices.len() == 2
+                }
                 _ => false,
             })
             .count();

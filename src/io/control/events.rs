@@ -69,7 +69,7 @@ pub enum ControlEvent {
         times: u64,
     },
     /// All slots for metrics were taken: an idle peer was cut for another.
-    MetricsCrowded {
+    MetricsPeerReplaced {
         /// How often since the last notice.
         times: u64,
     },
@@ -93,7 +93,7 @@ impl LogEvent for ControlEvent {
             | ControlEvent::MetricsNotAccepted { .. }
             | ControlEvent::Refused { .. }
             | ControlEvent::Crowded { .. }
-            | ControlEvent::MetricsCrowded { .. }
+            | ControlEvent::MetricsPeerReplaced { .. }
             | ControlEvent::NotAccepted { .. } => Level::Warn,
         }
     }
@@ -107,8 +107,8 @@ impl LogEvent for ControlEvent {
             ControlEvent::MetricsNotAccepted { .. } => EventKind::MetricsNotAccepted,
             ControlEvent::Refused { .. } => EventKind::ControlRefused,
             ControlEvent::Surveyed { .. } => EventKind::PortSurveyed,
-            ControlEvent::Crowded { .. } => EventKind::ControlCrowded,
-            ControlEvent::MetricsCrowded { .. } => EventKind::MetricsCrowded,
+            ControlEvent::Crowded { .. } => EventKind::ControlPeerReplaced,
+            ControlEvent::MetricsPeerReplaced { .. } => EventKind::MetricsPeerReplaced,
             ControlEvent::NotAccepted { .. } => EventKind::ControlNotAccepted,
         }
     }
@@ -137,7 +137,7 @@ impl LogEvent for ControlEvent {
             ControlEvent::NotAccepted { times, .. }
             | ControlEvent::MetricsNotAccepted { times, .. }
             | ControlEvent::Crowded { times }
-            | ControlEvent::MetricsCrowded { times } => {
+            | ControlEvent::MetricsPeerReplaced { times } => {
                 vec![(JournalField::Times, times.to_string())]
             }
         }
@@ -183,7 +183,7 @@ impl LogEvent for ControlEvent {
                 "all places at the control socket were taken{}: the connection that had been idle longest was closed for the next one",
                 since_reported(*times)
             ),
-            ControlEvent::MetricsCrowded { times } => format!(
+            ControlEvent::MetricsPeerReplaced { times } => format!(
                 "all places for metrics over HTTP were taken{}: the connection that had been idle longest was closed for the next one",
                 since_reported(*times)
             ),

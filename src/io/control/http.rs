@@ -81,7 +81,7 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
                     journal.tell(&ControlEvent::MetricsNotAccepted { why, times });
                 }
                 if let Some(times) = sums.crowded {
-                    journal.tell(&ControlEvent::MetricsCrowded { times });
+                    journal.tell(&ControlEvent::MetricsPeerReplaced { times });
                 }
                 continue;
             }
@@ -98,7 +98,7 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
                     .then(|| refusals.peer_replaced(clock.now().mono))
                     .flatten();
                 if let Some(times) = told {
-                    journal.tell(&ControlEvent::MetricsCrowded { times });
+                    journal.tell(&ControlEvent::MetricsPeerReplaced { times });
                 }
                 let (questions, stop, latest) =
                     (questions.clone(), stop.clone(), Arc::clone(&latest));

@@ -273,7 +273,7 @@ impl LogEvent for NotifyEvent {
     fn kind(&self) -> EventKind {
         match self {
             NotifyEvent::Stuck { .. } => EventKind::TaskStuck,
-            NotifyEvent::MovesAgain { .. } => EventKind::TaskMovesAgain,
+            NotifyEvent::MovesAgain { .. } => EventKind::TaskRecovered,
         }
     }
 

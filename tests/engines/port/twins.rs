@@ -64,7 +64,7 @@ async fn shared(permille: u32, told: &mut Told) -> World {
     let mut world = World::whose_journal(4, s(1), 21, |journal| journal.to(sink)).await;
     world.run(s(30)).await;
     told.take();
-    assert!(told.of("device-unit-twice").is_empty());
+    assert!(told.of("device-address-shared").is_empty());
     world.spoil(2, &[(Fault::Twin, permille)]);
     for _ in 0..120 {
         world.run(s(1)).await;
@@ -81,7 +81,7 @@ async fn two_devices_with_one_address_are_told_once_and_give_no_wrong_value() {
         world.check();
         let spoilt = world.rig.with(|line, _| line.counts().faults["twin"]);
         assert!(spoilt > 20, "{spoilt}");
-        assert_eq!(told.of("device-unit-twice"), ["unit2"], "{permille}");
+        assert_eq!(told.of("device-address-shared"), ["unit2"], "{permille}");
         for other in [1, 3, 4] {
             let t = world.tally(other);
             assert!(t.values > 140 * ROUND, "{other}: {t:?}");
@@ -147,7 +147,7 @@ async fn told_after(units: u8, interval: Duration, how: Second, seed: u64) -> Op
     for second in 1..=600 {
         world.run(s(1)).await;
         told.take();
-        let found = told.of("device-unit-twice");
+        let found = told.of("device-address-shared");
         assert!(
             found
                 .iter()
@@ -215,7 +215,7 @@ async fn told_of(wrong: Wrong, interval: Duration, seed: u64) -> bool {
         world.run(s(1)).await;
         told.take();
     }
-    !told.of("device-unit-twice").is_empty()
+    !told.of("device-address-shared").is_empty()
 }
 
 #[tokio::test(start_paused = true)]

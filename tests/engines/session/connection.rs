@@ -108,7 +108,7 @@ fn short_sessions_in_a_row_are_suspicious() {
         now.mono = now.mono + secs(1);
         c.on_down(now, &LinkDown::Closed);
         while let Some(notice) = c.poll(now) {
-            suspected += usize::from(matches!(notice, CloudLogEvent::KickedSuspected { .. }));
+            suspected += usize::from(matches!(notice, CloudLogEvent::TakeoverSuspected { .. }));
         }
     }
     assert_eq!(suspected, 2);

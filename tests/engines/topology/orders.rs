@@ -81,7 +81,7 @@ fn orders_about_strangers_are_answered_counted_and_told_once() {
     // The model answers each with 520, because it does not know them either.
     assert_eq!(p.cloud.counters().orders, 15);
     assert!(p.cloud.counters().strangers >= 15);
-    assert_eq!(p.told("platform-order-stranger"), 1);
+    assert_eq!(p.told("platform-order-unknown-device"), 1);
     assert!(p.is_online(0));
 }
 

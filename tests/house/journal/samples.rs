@@ -211,7 +211,7 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
             port: PORT,
             priority: Priority::Low,
         },
-        Field::UnitTwice {
+        Field::AddressShared {
             device: ONE,
             place: "unit 1".into(),
         },
@@ -230,8 +230,8 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
             other: None,
         },
         Field::FloatsPlausible { device: ONE },
-        Field::RepliesTwice { device: ONE },
-        Field::OthersAsk { device: ONE },
+        Field::RepliesRepeated { device: ONE },
+        Field::OtherMaster { device: ONE },
         Field::PointsFail {
             device: ONE,
             points: "Energy".into(),
@@ -367,12 +367,12 @@ fn fleet() -> impl Iterator<Item = Box<dyn LogEvent>> {
             device: ONE,
             answers: true,
         },
-        Fleet::PortSilenced {
+        Fleet::PortDevicesSilent {
             port: PORT,
             devices: all(),
             why: WHY.into(),
         },
-        Fleet::PortMute {
+        Fleet::PortWithoutAnswers {
             port: PORT,
             devices: 3,
             answered_before: true,
@@ -394,7 +394,7 @@ fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
         ended(LinkDown::Unreachable(WHY.into()), None),
         ended(LinkDown::Refused(4), None),
         ended(LinkDown::Closed, Some(A_WHILE)),
-        Cloud::KickedSuspected { sessions: 4 },
+        Cloud::TakeoverSuspected { sessions: 4 },
         Cloud::SubscribeRefused {
             filters: vec!["/sys/#".into()],
             fatal: true,
@@ -674,7 +674,7 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
             times: 247,
         },
         Control::Crowded { times: 3 },
-        Control::MetricsCrowded { times: 3 },
+        Control::MetricsPeerReplaced { times: 3 },
         Control::Available {
             socket: "/run/alink-gateway/control.sock".into(),
         },
@@ -869,7 +869,7 @@ pub(crate) fn counting(n: u32) -> Vec<Box<dyn LogEvent>> {
             device: ONE,
             because: missed,
         },
-        Fleet::PortSilenced {
+        Fleet::PortDevicesSilent {
             port: PORT,
             devices: devices(),
             why: WHY.into(),

@@ -38,7 +38,7 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
                 span(*retry_in)
             )
         }
-        CloudLogEvent::KickedSuspected { sessions } => format!(
+        CloudLogEvent::TakeoverSuspected { sessions } => format!(
             "connection: ended by the platform shortly after it began, {} in a row: look for another client that uses this gateway's certificate (a second copy of this program, or a cloned box); if there is none, the broker is at fault; if this continues, the gateway tries every few minutes only, so that one of the two clients can work",
             times((*sessions).into())
         ),

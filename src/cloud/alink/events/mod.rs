@@ -35,7 +35,7 @@ pub enum CloudLogEvent {
         retry_in: Duration,
     },
     /// Connections end soon after they begin, again and again.
-    KickedSuspected {
+    TakeoverSuspected {
         /// How many such sessions in a row.
         sessions: u32,
     },
@@ -366,7 +366,7 @@ impl LogEvent for CloudLogEvent {
             CloudLogEvent::Clock(news) => news.level(),
             CloudLogEvent::Remote(news) => news.level(),
             CloudLogEvent::SubscribeRefused { fatal: true, .. }
-            | CloudLogEvent::KickedSuspected { .. }
+            | CloudLogEvent::TakeoverSuspected { .. }
             | CloudLogEvent::RequestRefused { .. }
             | CloudLogEvent::Full { .. }
             | CloudLogEvent::QueueFull { .. }
@@ -414,7 +414,7 @@ impl LogEvent for CloudLogEvent {
             CloudLogEvent::Connected { .. } => EventKind::CloudConnected,
             CloudLogEvent::Disconnected { lasted: None, .. } => EventKind::CloudConnectFailed,
             CloudLogEvent::Disconnected { .. } => EventKind::CloudDisconnected,
-            CloudLogEvent::KickedSuspected { .. } => EventKind::CloudKickedSuspected,
+            CloudLogEvent::TakeoverSuspected { .. } => EventKind::CloudTakeoverSuspected,
             CloudLogEvent::SubscribeRefused { .. } => EventKind::CloudSubscribeRefused,
             CloudLogEvent::DesiredFailed { .. } => EventKind::DesiredFailed,
             CloudLogEvent::LoggedIn { .. } => EventKind::DeviceOnline,
@@ -424,8 +424,8 @@ impl LogEvent for CloudLogEvent {
             CloudLogEvent::LogoutRefused { .. } => EventKind::DeviceLogoutRefused,
             CloudLogEvent::RequestRefused { .. } => EventKind::CloudRequestRefused,
             CloudLogEvent::Throttled { .. } => EventKind::CloudThrottled,
-            CloudLogEvent::Full { .. } => EventKind::CloudFull,
-            CloudLogEvent::Trouble { .. } => EventKind::CloudTrouble,
+            CloudLogEvent::Full { .. } => EventKind::CloudQuotaFull,
+            CloudLogEvent::Trouble { .. } => EventKind::CloudRequestFailed,
             CloudLogEvent::Unanswered { .. } => EventKind::CloudUnanswered,
             CloudLogEvent::Malformed { .. } => EventKind::CloudMalformed,
             CloudLogEvent::QueueFull { .. } => EventKind::PostQueueFull,

@@ -118,7 +118,7 @@ impl LogEvent for TopologyEvent {
             TopologyEvent::Extra { .. } => EventKind::TopologyExtra,
             TopologyEvent::Unrelated { .. } => EventKind::TopologyDeleted,
             TopologyEvent::Ordered { .. } => EventKind::PlatformOrder,
-            TopologyEvent::Stranger { .. } => EventKind::PlatformOrderStranger,
+            TopologyEvent::Stranger { .. } => EventKind::PlatformOrderUnknownDevice,
             TopologyEvent::Unsupported { .. } => EventKind::PlatformCommandUnsupported,
         }
     }

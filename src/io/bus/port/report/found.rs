@@ -64,15 +64,15 @@ impl Report {
             DeviceFinding::LongRequestsAnswered { device } => {
                 FieldLogEvent::LongRequestsAnswered { device }
             }
-            DeviceFinding::RepliesTwice { device } => FieldLogEvent::RepliesTwice { device },
-            DeviceFinding::UnitTwice { device } => {
+            DeviceFinding::RepliesRepeated { device } => FieldLogEvent::RepliesRepeated { device },
+            DeviceFinding::AddressShared { device } => {
                 let place = self.spec.device(device).and_then(DeviceSpec::place);
                 let Some(place) = place else {
                     return Ok(());
                 };
-                FieldLogEvent::UnitTwice { device, place }
+                FieldLogEvent::AddressShared { device, place }
             }
-            DeviceFinding::OthersAsk { device } => FieldLogEvent::OthersAsk { device },
+            DeviceFinding::OtherMaster { device } => FieldLogEvent::OtherMaster { device },
             DeviceFinding::PointsBack { device, points } => FieldLogEvent::PointsBack {
                 device,
                 points: self.points(device, &points),
@@ -94,9 +94,9 @@ impl Report {
             | DeviceFinding::HoleGone { .. }
             | DeviceFinding::LongRequestsFail { .. }
             | DeviceFinding::LongRequestsAnswered { .. }
-            | DeviceFinding::RepliesTwice { .. }
-            | DeviceFinding::UnitTwice { .. }
-            | DeviceFinding::OthersAsk { .. }
+            | DeviceFinding::RepliesRepeated { .. }
+            | DeviceFinding::AddressShared { .. }
+            | DeviceFinding::OtherMaster { .. }
             | DeviceFinding::PointsBack { .. } => return Ok(()),
         };
         self.tell(FieldEvent::PointsFailing {
