@@ -212,6 +212,18 @@ ports:
 devices: []   # none yet
 ";
 
+    fn line(baud: u32, parity: Parity) -> LineSpec {
+        LineSpec::Serial(SerialSpec {
+            path: "/dev/ttyS0".into(),
+            baud,
+            data_bits: 8,
+            parity,
+            stop_bits: StopBits::One,
+            framing: Framing::default(),
+            adapter: Default::default(),
+        })
+    }
+
     fn unit(unit: u8, at: &str) -> FoundDevice {
         FoundDevice {
             address: FoundAddress::Unit(UnitId(unit)),
@@ -228,15 +240,7 @@ devices: []   # none yet
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.yaml");
         create(&file, CONFIGURATION.as_bytes(), Existing::Replace).unwrap();
-        let line = LineSpec::Serial(SerialSpec {
-            path: "/dev/ttyS0".into(),
-            baud: 19_200,
-            data_bits: 8,
-            parity: Parity::Even,
-            stop_bits: StopBits::One,
-            framing: Framing::default(),
-            adapter: Default::default(),
-        });
+        let line = line(19_200, Parity::Even);
         // As --line has it on a line of the service: all devices are at the same settings.
         let mut scanned = Scanned::new("line1", line.clone(), true);
         scanned.found = vec![unit(7, "19200 8E1")];
@@ -263,15 +267,7 @@ devices: []   # none yet
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.yaml");
         create(&file, CONFIGURATION.as_bytes(), Existing::Replace).unwrap();
-        let line = LineSpec::Serial(SerialSpec {
-            path: "/dev/ttyS0".into(),
-            baud: 9_600,
-            data_bits: 8,
-            parity: Parity::None,
-            stop_bits: StopBits::One,
-            framing: Framing::default(),
-            adapter: Default::default(),
-        });
+        let line = line(9_600, Parity::None);
         let mut scanned = Scanned::new("line1", line, true);
         let meter = MeterAddress::parse("000000000161").unwrap();
         scanned.found = vec![FoundDevice {

@@ -9,6 +9,7 @@ use crate::spec::{PointSpec, ProfileSpec};
 /// The times of the values of one device.
 #[derive(Clone, Debug)]
 pub(super) struct ValueTimes {
+    /// By point.
     next: Vec<NextValue>,
 }
 

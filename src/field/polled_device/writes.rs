@@ -47,7 +47,7 @@ impl PolledDevice {
         self.encoder.write(write)
     }
 
-    /// Returns the request of this write. `patience` is the longest wait that its sender has
+    /// Returns the request of this write. `reply_timeout` is the longest wait that its sender has
     /// time for.
     pub(in crate::field) fn command(
         &self,

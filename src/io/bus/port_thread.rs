@@ -12,7 +12,7 @@
 //!
 //! While the thread sleeps it does not hear the tty: that is why a reply of fifty characters
 //! wakes it four times and not fifty. The sleeping thread does not hear an order to stop
-//! either, which is why no doze is longer than [`LONGEST_BLOCK`].
+//! either, which is why no blocking wait is longer than [`LONGEST_BLOCK`].
 
 use std::future::Future;
 use std::io;

@@ -207,7 +207,7 @@ impl EventPosts {
     }
 
     /// Returns the next event to be sent in the message with this id; its reply is overdue
-    /// after `patience`.
+    /// after `reply_timeout`.
     pub(crate) fn take(
         &mut self,
         now: Mono,

@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_follows_the_replies_within_its_bounds() {
+    fn the_timeout_follows_the_replies_within_its_bounds() {
         let most = Duration::from_secs(10);
         let mut times = ReplyTimes::default();
         assert_eq!(times.reply_timeout(most), None);
